@@ -1,0 +1,90 @@
+"""The room of mails: who was sent what, what the server said, and the button to send it again."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy.orm import defer
+
+from admin.base import Column, Filter, Room, action
+from admin.subjects import subject_link
+from webapp.accounts.permissions import Permission
+from webapp.messaging.models import Mail, MailState
+from webapp.messaging.services import send_again
+
+STUCK = (MailState.FAILED, MailState.UNKNOWN)
+
+
+def _about(mail: Mail) -> Any:
+    return subject_link(mail.subject_ref)
+
+
+class Mails(Room):
+    """One row per mail to one person, whatever became of it."""
+
+    noun = "mail"
+    intro = (
+        "Unknown means a worker was lost while handing the mail over: it may have arrived, so it is"
+        " never sent again by itself."
+    )
+    search_hint = "Recipient, or subject like order:42"
+    columns = (
+        Column("subject", "Subject"),
+        Column("recipient", "To"),
+        Column("subject_ref", "About", "link", _about),
+        Column("state", "State", "pill", sort=Mail.state),
+        Column("attempts", "Tries", "number"),
+        Column("created_at", "Written", "moment", sort=Mail.id),
+        Column("sent_at", "Sent", "moment", sort=Mail.sent_at),
+        Column("smtp_reply", "Server said", "short"),
+    )
+    facts = (
+        Column("recipient", "To"),
+        Column("sender", "From"),
+        Column("reply_to", "Reply to"),
+        Column("kind", "Kind", "code"),
+        Column("subject_ref", "About", "link", _about),
+        Column("attempts", "Tries", "number"),
+        Column("created_at", "Written", "moment"),
+        Column("claimed_at", "Taken by a worker", "moment"),
+        Column("sent_at", "Sent", "moment"),
+        Column("smtp_reply", "Server said", "code"),
+        Column("dedupe_key", "Unique key", "code"),
+    )
+    filters = (
+        Filter(
+            "state",
+            "State",
+            [
+                ("stuck", "Failed or unknown"),
+                *((state.value, state.value.capitalize()) for state in MailState),
+            ],
+            lambda value: (
+                Mail.state.in_(STUCK) if value == "stuck" else Mail.state == MailState(value)
+            ),
+        ),
+    )
+    details_template = "admin/messaging/mail.html"
+
+    def statement(self) -> Select[Any]:
+        return select(Mail).options(
+            defer(Mail.text, raiseload=True), defer(Mail.html, raiseload=True)
+        )
+
+    def search(self, text: str) -> ColumnElement[bool]:
+        if "@" in text and "." in text.rpartition("@")[2]:
+            return Mail.recipient == text.lower()
+        return or_(Mail.subject_ref == text, Mail.recipient.contains(text.lower(), autoescape=True))
+
+    def title_of(self, row: Mail) -> str:
+        return row.subject
+
+    @action(
+        "Send again",
+        permission=Permission.MAILS_SEND,
+        tone="primary",
+        bulk=True,
+        when=lambda mail: mail.state in STUCK,
+    )
+    def send_again(self, row: Mail) -> str:
+        send_again(row.id)
+        return f"The mail to {row.recipient} is on its way again."

@@ -1,0 +1,185 @@
+"""One order's story in one list: everything any part of the shop wrote down about it, by time."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import selectinload
+
+from webapp.core.db import db
+from webapp.core.models import Job, JobAttempt, JobState
+from webapp.core.money import format_money
+from webapp.messaging.models import MailState
+from webapp.messaging.queries import MailLine, list_mails
+from webapp.orders.models import (
+    Checkout,
+    Order,
+    OrderRefund,
+    OrderState,
+    OrderStatus,
+    RefundState,
+    Shipment,
+)
+from webapp.payments.models import EventState, StripeEvent
+
+MAX_OF_EACH = 200
+
+_STATUS_TONES = {
+    OrderState.NEEDS_ACTION: "warn",
+    OrderState.CANCELLED: "bad",
+    OrderState.SHIPPED: "good",
+    OrderState.DELIVERED: "good",
+}
+_MAIL_TONES = {MailState.SENT: "good", MailState.FAILED: "bad", MailState.UNKNOWN: "warn"}
+_EVENT_TONES = {EventState.PARKED: "bad", EventState.PENDING: "info"}
+_REFUND_TONES = {RefundState.FAILED: "bad", RefundState.SUCCEEDED: "good"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One moment. ``kind`` says which part of the shop speaks, ``tone`` how it went."""
+
+    at: datetime
+    title: str
+    detail: str | None = None
+    tone: str | None = None
+    kind: str | None = None
+
+
+def tell(order: Order) -> list[Entry]:
+    """Return the order's story, oldest first; what happened at one instant keeps this order.
+
+    The order's history, shipments, refunds and payment are read from it; the rest takes five
+    statements, however long the story is.
+    """
+    subjects = [f"order:{order.id}"]
+    if order.checkout_id is not None:
+        subjects.append(f"checkout:{order.checkout_id}")
+    entries: list[Entry] = []
+    entries += _checkout(order)
+    entries += _events(subjects)
+    entries += _payment(order)
+    entries += [_status(step) for step in order.history]
+    entries += _jobs(subjects)
+    entries += [entry for mail in list_mails(subjects[0]) for entry in _mail(mail)]
+    entries += [_shipment(shipment) for shipment in order.shipments]
+    entries += [_refund(refund, order.currency) for refund in order.refunds]
+    return sorted(entries, key=lambda entry: entry.at)
+
+
+def _checkout(order: Order) -> Iterator[Entry]:
+    checkout = db.session.get(Checkout, order.checkout_id) if order.checkout_id else None
+    if checkout is None:
+        return
+    total = format_money(checkout.total_amount, checkout.currency)
+    asked = f"{total} · request {checkout.request_id or 'unknown'}"
+    yield Entry(checkout.created_at, "Checkout opened, stock promised", asked, "info", "request")
+    if checkout.ended_at is not None:
+        yield Entry(checkout.ended_at, f"Checkout {checkout.state.value}", None, None, "request")
+
+
+def _payment(order: Order) -> Iterator[Entry]:
+    paid = order.payment
+    amount = format_money(paid.amount, paid.currency)
+    yield Entry(paid.paid_at, f"Paid {amount}", paid.stripe_session_id, "good", "payment")
+
+
+def _status(step: OrderStatus) -> Entry:
+    title = step.status.value.replace("_", " ").capitalize()
+    said = " · ".join(part for part in (step.note, f"by {step.actor}") if part)
+    return Entry(step.at, title, said, _STATUS_TONES.get(step.status, "info"), "status")
+
+
+def _events(subjects: list[str]) -> Iterator[Entry]:
+    rows = db.session.execute(
+        select(
+            StripeEvent.type,
+            StripeEvent.id,
+            StripeEvent.state,
+            StripeEvent.attempts,
+            StripeEvent.received_at,
+            StripeEvent.done_at,
+            StripeEvent.error,
+            StripeEvent.request_id,
+        )
+        .where(StripeEvent.subject.in_(subjects))
+        .order_by(StripeEvent.received_at)
+        .limit(MAX_OF_EACH)
+    )
+    for row in rows:
+        tone = _EVENT_TONES.get(row.state)
+        about = f"{row.id} · request {row.request_id or 'unknown'}"
+        yield Entry(row.received_at, f"Stripe said {row.type}", about, tone, "webhook")
+        if row.done_at is not None:
+            tries = "at the first try" if row.attempts == 1 else f"after {row.attempts} tries"
+            title = f"{row.type} worked through, {tries}"
+            yield Entry(row.done_at, title, row.error, None, "webhook")
+
+
+def _jobs(subjects: list[str]) -> Iterator[Entry]:
+    jobs = db.session.scalars(
+        select(Job)
+        .where(Job.subject.in_(subjects))
+        .order_by(Job.id)
+        .limit(MAX_OF_EACH)
+        .options(selectinload(Job.tries).raiseload("*"))
+    )
+    for job in jobs:
+        name = job.path.removeprefix("jobs.")
+        yield Entry(job.created_at, f"Promised {name}", f"job {job.id}", None, "job")
+        for attempt in job.tries:
+            yield _try(name, job, attempt)
+        yield from _state(name, job)
+
+
+def _try(name: str, job: Job, attempt: JobAttempt) -> Entry:
+    which = "" if attempt.number == 1 and not attempt.error else f" at try {attempt.number}"
+    if attempt.error is None:
+        took = (attempt.finished_at - attempt.started_at).total_seconds()
+        done = f"job {job.id} · {took:.1f} s on {attempt.worker}"
+        return Entry(attempt.finished_at, f"Ran {name}{which}", done, "good", "job")
+    return Entry(attempt.finished_at, f"{name} failed{which}", attempt.error, "bad", "job")
+
+
+def _state(name: str, job: Job) -> Iterable[Entry]:
+    """A job that was lost or given up has an end of its own beside its tries."""
+    tried = len(job.tries)
+    if job.state is JobState.FAILED and job.finished_at is not None:
+        told = job.error or "no reason was noted"
+        return [Entry(job.finished_at, f"{name} given up", told, "bad", "job")]
+    if job.state is JobState.QUEUED and tried:
+        return [Entry(job.run_at, f"{name} is tried again", None, "warn", "job")]
+    return []
+
+
+def _mail(mail: MailLine) -> Iterator[Entry]:
+    name = mail.kind.replace("_", " ")
+    yield Entry(mail.created_at, f"Mail written: {name}", f"to {mail.recipient}", None, "mail")
+    if mail.state is MailState.SENT and mail.sent_at is not None:
+        yield Entry(mail.sent_at, f"Mail sent: {name}", mail.smtp_reply, "good", "mail")
+    elif mail.state in (MailState.FAILED, MailState.UNKNOWN):
+        title = f"Mail {'not sent' if mail.state is MailState.FAILED else 'in doubt'}: {name}"
+        tone = _MAIL_TONES[mail.state]
+        yield Entry(mail.created_at, title, mail.smtp_reply, tone, "mail")
+
+
+def _shipment(shipment: Shipment) -> Entry:
+    pieces = sum(line.quantity for line in shipment.lines)
+    said = f"{pieces} {'piece' if pieces == 1 else 'pieces'} by {shipment.carrier}"
+    if shipment.tracking_number:
+        said += f", tracking {shipment.tracking_number}"
+    return Entry(
+        shipment.shipped_at,
+        "Parcel handed over",
+        f"{said} · by {shipment.actor}",
+        "good",
+        "shipment",
+    )
+
+
+def _refund(refund: OrderRefund, currency: str) -> Entry:
+    amount = format_money(refund.amount, currency)
+    said = " · ".join(part for part in (refund.reason, refund.error, f"by {refund.actor}") if part)
+    title = f"Refund of {amount} {refund.state.value}"
+    return Entry(refund.created_at, title, said, _REFUND_TONES.get(refund.state, "warn"), "refund")

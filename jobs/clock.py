@@ -1,0 +1,80 @@
+"""The clock process: one leader per fork rings for due jobs and starts the periodic ones."""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from jobs.schedule import SCHEDULE
+from webapp.core.db import db
+from webapp.core.queue import relay, ring
+
+logger = logging.getLogger(__name__)
+
+LEADER_LOCK = 0x434C_4F43  # any constant: advisory locks are per database, so per fork
+TICK_SECONDS = 0.5
+
+
+def run() -> None:
+    """Tick until SIGTERM or SIGINT. Postgres away is waited out, never a reason to end."""
+    stopping = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    while not stopping.is_set():
+        try:
+            with leadership(stopping) as lease:
+                _lead(stopping, lease)
+        except DBAPIError as error:
+            logger.warning("clock waits for Postgres", extra={"why": type(error).__name__})
+            db.session.remove()
+            stopping.wait(2)
+
+
+@contextmanager
+def leadership(stopping: threading.Event) -> Iterator[Connection]:
+    """Wait until this is the fork's one ticking clock; the lock dies with its connection."""
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        taken = False
+        while not taken and not stopping.is_set():
+            taken = bool(
+                connection.scalar(text("SELECT pg_try_advisory_lock(:id)"), {"id": LEADER_LOCK})
+            )
+            if not taken:
+                stopping.wait(2)
+        try:
+            yield connection
+        finally:
+            connection.invalidate()
+
+
+def _lead(stopping: threading.Event, lease: Connection) -> None:
+    last_slots: dict[str, int] = {}
+    while not stopping.is_set():
+        lease.execute(text("SELECT 1"))  # raises as soon as the lock's connection is gone
+        tick(last_slots, time.time())
+        db.session.remove()
+        stopping.wait(TICK_SECONDS)
+
+
+def tick(last_slots: dict[str, int], at: float) -> None:
+    """Relay due jobs and ring for each schedule entry whose slot has begun.
+
+    The periodic functions find their own work in Postgres, so a ring lost with Redis is only
+    late by one slot and a ring too many finds nothing to do.
+    """
+    relay()
+    for entry in SCHEDULE:
+        slot = int(at // entry.seconds)
+        if last_slots.get(entry.path) != slot:
+            last_slots[entry.path] = slot
+            ring(entry.path, entry.queue)

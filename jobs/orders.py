@@ -1,0 +1,66 @@
+"""What orders do outside a request; every function finds its work in Postgres and may run twice."""
+
+import logging
+from datetime import timedelta
+
+from webapp.core import clock
+from webapp.core.db import db
+from webapp.core.errors import DomainError
+from webapp.core.state import current_fork
+from webapp.orders.services import fulfilment, refunds, settlement
+from webapp.payments import gateway
+
+logger = logging.getLogger(__name__)
+
+
+def fulfil(order_id: int) -> None:
+    fulfilment.fulfil(order_id)
+    db.session.commit()
+
+
+def refund(refund_id: int) -> None:
+    refunds.carry_out(refund_id)
+
+
+def settle_checkouts() -> None:
+    """Finish or take back checkouts that are past their time or were left half-opened."""
+    for checkout_id in settlement.list_overdue_checkouts():
+        try:
+            settlement.close_checkout(checkout_id)
+            db.session.commit()
+        except DomainError as error:
+            db.session.rollback()
+            logger.warning("checkout not settled", extra={"why": error.sentence})
+
+
+def settle_refunds() -> None:
+    """Ask Stripe about refunds it had not decided."""
+    for intent in refunds.list_unsettled_payments():
+        try:
+            refunds.settle_payment(intent)
+            db.session.commit()
+        except DomainError as error:
+            db.session.rollback()
+            logger.warning("refund not settled", extra={"why": error.sentence})
+
+
+def sweep_paid_sessions(hours: int = 1) -> None:
+    """Ask Stripe for paid sessions without an order: webhooks may be lost, money may not."""
+    since = clock.now() - timedelta(hours=hours)
+    ours = current_fork().name
+    db.session.commit()
+    paid = [
+        session.id
+        for session in gateway.list_sessions(since)
+        if session.paid and session.metadata.get("fork") == ours
+    ]
+    for start in range(0, len(paid), 500):
+        for session_id in settlement.list_missing_sessions(paid[start : start + 500]):
+            logger.warning("sweep found a paid session without an order")
+            settlement.settle_session(session_id)
+            db.session.commit()
+
+
+def sweep_paid_sessions_deep() -> None:
+    """The same over the three days for which Stripe retries a webhook."""
+    sweep_paid_sessions(hours=80)

@@ -1,0 +1,84 @@
+"""Works through Stripe's events: the type says what to look at, Stripe itself what is true."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from webapp.core import logging as log
+from webapp.core.db import db
+from webapp.core.queue import ring
+from webapp.orders.services import refunds, settlement
+from webapp.payments.errors import NoSuchStripeObject
+from webapp.payments.models import EventState, StripeEvent
+from webapp.payments.services import claim_events, finish_event, postpone_event
+
+logger = logging.getLogger(__name__)
+
+BATCH = 20
+BUDGET_SECONDS = 30
+
+Subject = str | None
+
+
+def drain_events() -> None:
+    """Handle due events in batches until none is left, or hand over after half a minute."""
+    until = time.monotonic() + BUDGET_SECONDS
+    while batch := _claim():
+        for event_id, type_, payload_object, attempts, request_id in batch:
+            with log.request_context(request_id):
+                _handle(event_id, type_, payload_object, attempts)
+        if time.monotonic() > until:
+            ring("jobs.payments.drain_events")
+            return
+
+
+def _claim() -> list[tuple[str, str, dict[str, object], int, str | None]]:
+    events = claim_events(BATCH)
+    batch = [(e.id, e.type, _object(e), e.attempts, e.request_id) for e in events]
+    db.session.commit()
+    return batch
+
+
+def _object(event: StripeEvent) -> dict[str, object]:
+    found: dict[str, object] = event.payload["data"]["object"]
+    return found
+
+
+def _handle(event_id: str, type_: str, payload_object: dict[str, object], attempts: int) -> None:
+    try:
+        subject = HANDLERS[type_](payload_object)
+        state = EventState.DONE if subject else EventState.IGNORED
+        finish_event(event_id, state, subject)
+        db.session.commit()
+    except NoSuchStripeObject as gone:
+        # Test data that was deleted, or another account's event: nothing can come of it.
+        db.session.rollback()
+        logger.warning("event about nothing", extra={"event": event_id, "why": gone.sentence})
+        finish_event(event_id, EventState.IGNORED, None)
+        db.session.commit()
+    except Exception as error:
+        db.session.rollback()
+        logger.warning("event postponed", exc_info=error, extra={"event": event_id})
+        postpone_event(event_id, attempts, error)
+        db.session.commit()
+
+
+def _session(payload_object: dict[str, object]) -> Subject:
+    return settlement.settle_session(str(payload_object["id"]))
+
+
+def _refunds(payload_object: dict[str, object]) -> Subject:
+    intent = payload_object.get("payment_intent")
+    return refunds.settle_payment(str(intent)) if intent else None
+
+
+HANDLERS: dict[str, Callable[[dict[str, object]], Subject]] = {
+    "checkout.session.completed": _session,
+    "checkout.session.expired": _session,
+    "checkout.session.async_payment_succeeded": _session,
+    "checkout.session.async_payment_failed": _session,
+    "charge.refunded": _refunds,
+    "refund.created": _refunds,
+    "refund.updated": _refunds,
+    "refund.failed": _refunds,
+}

@@ -1,0 +1,26 @@
+"""The clock's table: what is called how often, and on which queue."""
+
+from dataclasses import dataclass
+
+from webapp.core.queue import Queue
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """Call ``path()`` once in every slot of ``seconds``, however many clocks run."""
+
+    seconds: int
+    path: str
+    queue: Queue = Queue.MAINTENANCE
+
+
+SCHEDULE = [
+    Every(5, "jobs.payments.drain_events", Queue.CRITICAL),
+    Every(20, "jobs.orders.settle_checkouts", Queue.CRITICAL),
+    Every(120, "jobs.orders.sweep_paid_sessions", Queue.CRITICAL),
+    Every(6 * 3600, "jobs.orders.sweep_paid_sessions_deep"),
+    Every(30, "jobs.orders.settle_refunds", Queue.CRITICAL),
+    Every(60, "jobs.messaging.settle_stale", Queue.MAIL),
+    Every(30, "jobs.catalog.fetch_pictures", Queue.BULK),
+    Every(3600, "jobs.maintenance.purge", Queue.MAINTENANCE),
+]

@@ -1,0 +1,1 @@
+"""A Stripe of our own on loopback: the official client cannot tell it from the real one."""

@@ -1,0 +1,1 @@
+"""Checkout: what a session costs, how it is paid, and the page a buyer sees."""

@@ -1,0 +1,1 @@
+"""The suite: a folder per capability, plus architecture, journeys and chaos."""

@@ -1,0 +1,149 @@
+"""What every test may ask for: the app on real Postgres and Redis, and neighbours at its edges."""
+
+import logging
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
+
+from sandbox.stripe.server import StripeSandbox, start
+from tests.factories.sales import StripeDesk
+from tests.services import Addresses, Database
+from webapp.core.config import Config, Env
+from webapp.core.db import db
+from webapp.core.models import Shop
+from webapp.core.queue import due_job_ids, perform
+from webapp.core.state import bind, current_fork
+from wsgi import create_app
+
+pytest_plugins = ["tests.services"]
+
+
+def make_config(
+    addresses: Addresses, database: Database, redis_url: str, uploads: Path, **changes: object
+) -> Config:
+    """Return the settings of an app on this worker's database."""
+    values: dict[str, object] = {
+        "app_env": Env.TEST,
+        "secret_key": "only-for-tests-" + "x" * 32,
+        "database_url": addresses.postgres,
+        "database_name": database.name,
+        "redis_url": redis_url,
+        "base_url": "http://localhost",
+        "upload_folder": uploads,
+        "stripe_secret_key": "sk_test_sandbox",
+        "stripe_webhook_secret": "whsec_tests",
+        "smtp_url": "null://",
+    }
+    return Config.model_validate(values | changes)
+
+
+@pytest.fixture(scope="session")
+def session_app(
+    addresses: Addresses,
+    database: Database,
+    redis_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Flask]:
+    """One app per worker; tests use ``app``, which also isolates the database."""
+    uploads = tmp_path_factory.mktemp("uploads")
+    app = create_app(make_config(addresses, database, redis_url, uploads))
+    app.testing = True
+    logging.getLogger().handlers[:] = []
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def connection(session_app: Flask) -> Iterator[Connection]:
+    """The test's one connection: everything on it is rolled back at the end."""
+    with session_app.app_context():
+        engine = db.engine
+        connection = engine.connect()
+        transaction = connection.begin()
+        engines = db._app_engines[session_app]
+        engines[None] = connection  # type: ignore[assignment]
+        factory = db.session.session_factory
+        before = dict(factory.kw)
+        factory.configure(join_transaction_mode="create_savepoint")
+        try:
+            yield connection
+        finally:
+            db.session.remove()
+            factory.kw.clear()
+            factory.kw.update(before)
+            engines[None] = engine
+            transaction.rollback()
+            connection.close()
+
+
+@pytest.fixture
+def app(session_app: Flask, connection: Connection, clean_redis: str) -> Flask:
+    """The app within a transaction that the end of the test rolls back, with an open shop."""
+    db.session.add(
+        Shop(
+            name="Northwind Goods",
+            tagline="Made to last",
+            sender_email="hello@northwind.example",
+            support_email="help@northwind.example",
+            sender_name="Northwind Goods",
+        )
+    )
+    db.session.commit()
+    return session_app
+
+
+@pytest.fixture
+def session(app: Flask) -> Session:
+    """The session of the test's own app context."""
+    return db.session()
+
+
+@pytest.fixture
+def client(app: Flask) -> Iterator[FlaskClient]:
+    """A visitor; forms need no CSRF token here, tests of CSRF switch it on again."""
+    app.config["WTF_CSRF_ENABLED"] = False
+    yield app.test_client()
+    app.config["WTF_CSRF_ENABLED"] = True
+
+
+@pytest.fixture
+def run_jobs(app: Flask) -> Callable[[], int]:
+    """Run all due jobs until none is left, as a worker would; returns how many ran."""
+
+    def run() -> int:
+        ran = 0
+        while ids := due_job_ids():
+            for job_id in ids:
+                perform(current_fork().name, job_id)
+                ran += 1
+        return ran
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def stripe_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StripeSandbox]:
+    """One Stripe sandbox per worker."""
+    with start(tmp_path_factory.mktemp("stripe")) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def stripe_desk(app: Flask, stripe_sandbox: StripeSandbox) -> Iterator[StripeDesk]:
+    """Stripe's side of a sale: an account of the test's own, which the app is connected to."""
+    key = f"sk_test_{uuid.uuid4().hex}"
+    stripe_sandbox.machine.ensure_key(key)
+    config, fork = app.extensions["startupwebapp"]
+    changed = {"stripe_api_base": stripe_sandbox.url, "stripe_secret_key": key}
+    bind(app, config.model_copy(update=changed), fork)
+    app.extensions.pop("stripe", None)
+    yield StripeDesk(stripe_sandbox.url, key)
+    bind(app, config, fork)
+    app.extensions.pop("stripe", None)

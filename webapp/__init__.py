@@ -1,0 +1,1 @@
+"""StartupWebApp: one business, many forks, one codebase."""

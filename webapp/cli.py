@@ -1,0 +1,131 @@
+"""The operator's commands: forks, the doctor, and the ones each capability brings."""
+
+import json
+import sys
+from collections.abc import Callable
+
+import click
+from flask import Flask
+from flask.cli import with_appcontext
+
+from webapp.accounts.commands import staff
+from webapp.catalog.commands import catalog
+from webapp.core import forks
+from webapp.core.commands import Sentences
+from webapp.core.db import db
+from webapp.core.models import Shop
+from webapp.core.state import current_config
+from webapp.doctor import examine
+from webapp.orders.commands import shop
+
+
+def init_cli(app: Flask) -> None:
+    for command in (fork, catalog, staff, shop, doctor):
+        app.cli.add_command(command)
+
+
+@click.group(cls=Sentences)
+def fork() -> None:
+    """Create, list and migrate forks."""
+
+
+@fork.command("create")
+@click.argument("name")
+@click.option("--title", help="The shop's name.")
+@click.option("--tagline", default="")
+@click.option("--accent", default="#1f5eff", help="The brand colour, like #1f5eff.")
+@click.option("--currency", default="usd", help="ISO 4217, like usd.")
+@click.option("--country", default="US", help="ISO 3166-1 alpha-2, like US.")
+@click.option("--email", default="", help="Sender and support address.")
+@click.option("--if-missing", is_flag=True, help="Do nothing when it exists.")
+@with_appcontext
+def fork_create(name: str, if_missing: bool, **face: str) -> None:
+    """Create the database NAME, migrate it and open its shop."""
+    config = current_config()
+    try:
+        forks.create_fork(config, name)
+    except forks.ForkExists:
+        if not if_missing:
+            raise
+    _within(name, lambda: _open_shop(name, face))
+    click.echo(f"Fork {name} is ready.")
+
+
+def _open_shop(name: str, face: dict[str, str]) -> None:
+    forks.migrate_current()
+    if db.session.get(Shop, 1) is None:
+        email = face["email"] or f"hello@{name.replace('_', '-')}.example"
+        db.session.add(
+            Shop(
+                name=face["title"] or name.replace("_", " ").title(),
+                tagline=face["tagline"],
+                accent=face["accent"],
+                currency=face["currency"].lower(),
+                country=face["country"].upper(),
+                support_email=email,
+                sender_email=email,
+                sender_name=face["title"] or "",
+            )
+        )
+        db.session.commit()
+
+
+@fork.command("list")
+@with_appcontext
+def fork_list() -> None:
+    """List all forks with their size and revision; * marks this process's."""
+    current = current_config().database_name
+    for row in forks.list_forks(current_config()):
+        mark = "*" if row.name == current else " "
+        size = row.size_bytes / 1024**2
+        click.echo(f"{mark} {row.name:32} {size:9.1f} MiB  {row.revision or 'not migrated'}")
+
+
+@fork.command("migrate")
+@click.argument("name", required=False)
+@click.option("--all", "every", is_flag=True, help="Migrate every fork, one after the other.")
+@with_appcontext
+def fork_migrate(name: str | None, every: bool) -> None:
+    """Bring one fork, or --all, to the newest revision."""
+    if bool(name) == every:
+        raise click.UsageError("Name one fork, or say --all.")
+    config = current_config()
+    names = [row.name for row in forks.list_forks(config)] if every else [name or ""]
+    failed = [each for each in names if not _migrate(each)]
+    if failed:
+        raise click.ClickException(f"Not migrated: {', '.join(failed)}.")
+
+
+def _migrate(name: str) -> bool:
+    forks.require_fork(current_config(), name)
+    try:
+        _within(name, forks.migrate_current)
+    except Exception as error:
+        click.echo(f"{name}: {error}", err=True)
+        return False
+    click.echo(f"{name}: migrated")
+    return True
+
+
+def _within(name: str, do: Callable[[], None]) -> None:
+    """Run ``do`` in an app of the fork ``name``; this process's own app stays what it was."""
+    from webapp.factory import create_app
+
+    config = current_config()
+    if name == config.database_name:
+        do()
+        return
+    other = create_app(config.model_copy(update={"database_name": name}))
+    with other.app_context():
+        do()
+        db.engine.dispose()
+
+
+@click.command()
+@with_appcontext
+def doctor() -> None:
+    """Check the invariants; prints JSON and exits 1 when one is broken."""
+    report = examine()
+    click.echo(json.dumps(report, indent=2, default=str))
+    if not report["healthy"]:
+        sys.exit(1)

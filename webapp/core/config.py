@@ -1,0 +1,125 @@
+"""The process's settings, typed, from the environment; secrets may come from ``X_FILE`` files."""
+
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from sqlalchemy.engine import URL, make_url
+
+from webapp.core.errors import ConfigError
+
+DEVELOPMENT_SECRET = "development-only-secret-key"  # noqa: S105 - refused in production
+
+
+class Env(StrEnum):
+    DEVELOPMENT = "development"
+    TEST = "test"
+    PRODUCTION = "production"
+
+
+class Config(BaseModel):
+    """Every setting of a process. The environment variable is the field's name in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    app_env: Env = Env.PRODUCTION
+    secret_key: str = DEVELOPMENT_SECRET
+    secret_key_previous: str = ""
+    database_url: str = "postgresql+psycopg://localhost/postgres"
+    database_name: str = "startupwebapp_dev"
+    redis_url: str = "redis://localhost:6379/0"
+    base_url: str = "http://localhost:8000"
+    trusted_hops: int = Field(default=0, ge=0, le=5)
+    upload_folder: Path = Path("uploads")
+
+    stripe_secret_key: str = ""
+    stripe_webhook_secret: str = ""
+    stripe_webhook_secret_previous: str = ""
+    stripe_api_base: str = ""
+    stripe_timeout_seconds: float = Field(default=8, gt=0)
+
+    smtp_url: str = "smtp://localhost:25"
+
+    request_limit: str = "1000 per minute"
+    log_level: str = "INFO"
+    job_lease_seconds: int = Field(default=120, ge=1)
+    relay_after_seconds: int = Field(default=10, ge=1)
+    checkout_minutes: int = Field(default=35, ge=31, le=1440)
+    pool_size: int = Field(default=5, ge=1)
+
+    @property
+    def secure(self) -> bool:
+        """Whether visitors reach us over HTTPS, so that cookies may insist on it."""
+        return self.base_url.startswith("https://")
+
+    @property
+    def fork_database_url(self) -> URL:
+        return make_url(self.database_url).set(
+            drivername="postgresql+psycopg", database=self.database_name
+        )
+
+    @property
+    def maintenance_database_url(self) -> URL:
+        """The database to connect to for creating and listing others."""
+        return make_url(self.database_url).set(drivername="postgresql+psycopg", database="postgres")
+
+    @property
+    def webhook_secrets(self) -> list[str]:
+        """The signing secrets accepted now: two while one is being rolled."""
+        return [s for s in (self.stripe_webhook_secret, self.stripe_webhook_secret_previous) if s]
+
+    @model_validator(mode="after")
+    def refuse_production_without_secrets(self) -> Self:
+        if self.app_env is not Env.PRODUCTION:
+            return self
+        missing = [
+            name.upper()
+            for name in ("stripe_secret_key", "stripe_webhook_secret")
+            if not getattr(self, name)
+        ]
+        if self.secret_key == DEVELOPMENT_SECRET or len(self.secret_key) < 32:
+            missing.insert(0, "SECRET_KEY (32 characters or more)")
+        if not self.secure:
+            missing.append("BASE_URL beginning with https://")
+        if missing:
+            raise ValueError("production needs " + ", ".join(missing))
+        return self
+
+
+def load_config(environ: Mapping[str, str] | None = None) -> Config:
+    """Read the settings from ``environ``; ``X_FILE`` names a file that holds ``X``.
+
+    Raises ConfigError with one sentence that names every setting to mend.
+    """
+    env = os.environ if environ is None else environ
+    values: dict[str, str] = {}
+    for field in Config.model_fields:
+        name = field.upper()
+        if f"{name}_FILE" in env:
+            values[field] = _read_secret(name, env[f"{name}_FILE"])
+        elif env.get(name, "") != "":
+            values[field] = env[name]
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"Can't start: {_sentence(error)}.") from None
+
+
+def _read_secret(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"Can't start: {name}_FILE: {error.strerror}: {path}") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    # Values may be secrets: only names and reasons are told.
+    parts = []
+    for item in error.errors(include_input=False, include_url=False):
+        where = ".".join(str(part).upper() for part in item["loc"])
+        message = item["msg"].removeprefix("Value error, ")
+        parts.append(f"{where}: {message}" if where else message)
+    return "; ".join(parts)

@@ -1,0 +1,99 @@
+"""What every answer carries and every request must pass: headers, CSRF, limits, ids."""
+
+import logging
+import re
+import secrets
+
+from flask import Flask, Response, g, request
+from flask.sessions import SecureCookieSessionInterface
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_wtf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from webapp.core import logging as log
+from webapp.core.config import Config, Env
+from webapp.core.fork import Fork
+
+csrf = CSRFProtect()
+limiter = Limiter(key_func=get_remote_address)
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    [
+        "default-src 'self'",
+        "img-src 'self' data:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+        # Browsers apply form-action to redirects too: the checkout form ends at Stripe.
+        "form-action 'self' {checkout}",
+    ]
+)
+REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{8,64}")
+
+
+class ForkSession(SecureCookieSessionInterface):
+    """Flask's signed cookie under a salt of the fork, so that no other fork accepts it."""
+
+    def __init__(self, fork: Fork) -> None:
+        self.salt = fork.salt("session")
+
+
+def init_security(app: Flask, config: Config, fork: Fork) -> None:
+    app.config.update(
+        SECRET_KEY=config.secret_key,
+        SECRET_KEY_FALLBACKS=[config.secret_key_previous] if config.secret_key_previous else [],
+        SESSION_COOKIE_NAME=fork.cookie_name("session", secure=config.secure),
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=config.secure,
+        MAX_CONTENT_LENGTH=16 * 1024 * 1024,
+        MAX_FORM_MEMORY_SIZE=1024 * 1024,
+        WTF_CSRF_TIME_LIMIT=None,
+        WTF_CSRF_SSL_STRICT=config.secure,
+        RATELIMIT_STORAGE_URI=config.redis_url,
+        RATELIMIT_KEY_PREFIX=fork.redis_key("limit"),
+        RATELIMIT_DEFAULT=config.request_limit,
+        RATELIMIT_HEADERS_ENABLED=False,
+        RATELIMIT_SWALLOW_ERRORS=True,
+        RATELIMIT_ENABLED=config.app_env is not Env.TEST,
+    )
+    app.session_interface = ForkSession(fork)
+    if config.trusted_hops:
+        hops = config.trusted_hops
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
+        )
+    csrf.init_app(app)
+    limiter.init_app(app)
+    logging.getLogger("flask-limiter").setLevel("ERROR")
+    app.before_request(_give_request_id)
+    headers = _headers(config)
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        for name, value in headers:
+            response.headers.setdefault(name, value)
+        response.headers["X-Request-Id"] = g.get("request_id", "")
+        return response
+
+
+def _give_request_id() -> None:
+    given = request.headers.get("X-Request-Id", "")
+    g.request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    log.request_id.set(g.request_id)
+
+
+def _headers(config: Config) -> list[tuple[str, str]]:
+    checkout = config.stripe_api_base or "https://checkout.stripe.com"
+    headers = [
+        ("Content-Security-Policy", CONTENT_SECURITY_POLICY.format(checkout=checkout)),
+        ("X-Frame-Options", "DENY"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "strict-origin-when-cross-origin"),
+        ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=()"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+    ]
+    if config.secure:
+        headers.append(("Strict-Transport-Security", "max-age=31536000; includeSubDomains"))
+    return headers

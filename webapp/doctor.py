@@ -1,0 +1,165 @@
+"""The doctor: what must always be true of the data, each as a query that finds what breaks it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+
+from webapp.core import clock
+from webapp.core.db import db
+from webapp.core.state import current_fork
+
+SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """``finds`` selects one row for each thing that breaks the rule; its first column names it."""
+
+    name: str
+    rule: str
+    finds: str
+
+
+INVARIANTS = [
+    Invariant(
+        "paid_session_has_one_order",
+        "Every completed checkout has exactly one order.",
+        """SELECT 'checkout:' || c.id, count(o.id) FROM checkout c
+           LEFT JOIN "order" o ON o.checkout_id = c.id
+           WHERE c.state = 'complete' GROUP BY c.id HAVING count(o.id) <> 1""",
+    ),
+    Invariant(
+        "order_has_payment",
+        "Every order has its payment.",
+        """SELECT 'order:' || o.id FROM "order" o
+           LEFT JOIN order_payment p ON p.order_id = o.id WHERE p.id IS NULL""",
+    ),
+    Invariant(
+        "order_total_is_sum_of_parts",
+        "An order's total is items - discounts + shipping + tax, and its lines sum to its items.",
+        """SELECT 'order:' || o.id, o.total_amount FROM "order" o
+           JOIN (SELECT order_id, sum(unit_amount * quantity) AS items, sum(total_amount) AS nets,
+                        sum(discount_amount) AS discounts
+                 FROM order_sku GROUP BY order_id) l ON l.order_id = o.id
+           WHERE o.needs_action IS DISTINCT FROM 'unknown_checkout'
+             AND (l.items <> o.items_amount OR l.discounts <> o.discount_amount
+                  OR l.nets <> o.items_amount - o.discount_amount
+                  OR o.total_amount <> o.items_amount - o.discount_amount + o.shipping_amount
+                     + CASE WHEN o.tax_included THEN 0 ELSE o.tax_amount END)""",
+    ),
+    Invariant(
+        "order_total_is_amount_taken",
+        "What Stripe took is the order's total, or the order waits for a person.",
+        """SELECT 'order:' || o.id, o.total_amount, p.amount FROM "order" o
+           JOIN order_payment p ON p.order_id = o.id
+           WHERE (p.amount, p.currency) <> (o.total_amount, o.currency)
+             AND o.needs_action IS NULL""",
+    ),
+    Invariant(
+        "order_has_history",
+        "An order's status is the newest entry of its history.",
+        """SELECT 'order:' || o.id, o.status, s.status FROM "order" o
+           LEFT JOIN LATERAL (SELECT status FROM order_status WHERE order_id = o.id
+                              ORDER BY id DESC LIMIT 1) s ON true
+           WHERE s.status IS DISTINCT FROM o.status""",
+    ),
+    Invariant(
+        "order_numbers_have_no_gaps",
+        "Order numbers follow each other without gaps.",
+        """SELECT 'number:' || number, previous FROM (
+             SELECT number, lag(number) OVER (ORDER BY number) AS previous FROM "order") n
+           WHERE previous IS NOT NULL AND number <> previous + 1""",
+    ),
+    Invariant(
+        "stock_is_not_negative",
+        "No tracked sku is below zero or promised beyond what is on hand.",
+        """SELECT 'sku:' || sku_id, on_hand, reserved FROM sku_inventory
+           WHERE reserved < 0
+              OR (tracked AND NOT backorder AND (on_hand < 0 OR reserved > on_hand))""",
+    ),
+    Invariant(
+        "reserved_is_sum_of_reservations",
+        "A sku's reserved pieces are the sum of what checkouts hold.",
+        """SELECT 'sku:' || i.sku_id, i.reserved, coalesce(h.held, 0) FROM sku_inventory i
+           LEFT JOIN (SELECT sku_id, sum(quantity) AS held FROM stock_reservation
+                      WHERE state = 'held' GROUP BY sku_id) h ON h.sku_id = i.sku_id
+           WHERE i.reserved <> coalesce(h.held, 0)""",
+    ),
+    Invariant(
+        "no_hold_without_reason",
+        "Only a live checkout or an order still to be fulfilled holds stock.",
+        """SELECT 'reservation:' || r.id FROM stock_reservation r
+           JOIN checkout c ON c.id = r.checkout_id LEFT JOIN "order" o ON o.checkout_id = c.id
+           WHERE r.state = 'held' AND c.state NOT IN ('opening', 'open', 'processing')
+             AND (o.id IS NULL OR o.status NOT IN ('accepted', 'needs_action'))""",
+    ),
+    Invariant(
+        "checkouts_are_settled",
+        "No checkout is past its release time by more than a quarter of an hour.",
+        """SELECT 'checkout:' || id, state FROM checkout
+           WHERE state IN ('opening', 'open', 'processing')
+             AND release_at < CAST(:now AS timestamptz) - interval '15 minutes'""",
+    ),
+    Invariant(
+        "outbox_keeps_its_deadlines",
+        "No job waits past its deadline.",
+        """SELECT 'job:' || id, path, state FROM job
+           WHERE state IN ('queued', 'running') AND deadline_at < :now""",
+    ),
+    Invariant(
+        "no_failed_jobs",
+        "No job has failed for good without a person looking at it.",
+        "SELECT 'job:' || id, path, error FROM job WHERE state = 'failed'",
+    ),
+    Invariant(
+        "no_parked_events",
+        "No event of Stripe's is parked or older than a quarter of an hour.",
+        """SELECT id, type, state FROM stripe_event WHERE state = 'parked'
+           OR (state = 'pending' AND received_at < CAST(:now AS timestamptz)
+               - interval '15 minutes')""",
+    ),
+    Invariant(
+        "fulfilled_order_has_confirmation",
+        "Every order that went past acceptance has its confirmation mail.",
+        """SELECT 'order:' || o.id, o.status FROM "order" o
+           LEFT JOIN mail m ON m.dedupe_key = 'order_confirmation:' || o.id
+           WHERE o.status IN ('in_fulfilment', 'partially_shipped', 'shipped', 'delivered')
+             AND m.id IS NULL""",
+    ),
+    Invariant(
+        "refunds_match_payment",
+        "What a payment says was refunded is the sum of its succeeded refunds.",
+        """SELECT 'order:' || p.order_id, p.amount_refunded, coalesce(r.done, 0)
+           FROM order_payment p
+           LEFT JOIN (SELECT order_id, sum(amount) AS done FROM order_refund
+                      WHERE state = 'succeeded' GROUP BY order_id) r ON r.order_id = p.order_id
+           WHERE p.amount_refunded <> coalesce(r.done, 0)""",
+    ),
+]
+
+
+def examine() -> dict[str, Any]:
+    """Return ``{"fork", "healthy", "checked_at", "checks"}``.
+
+    A check is ``{"name", "rule", "ok", "count", "broken_by"}``, which shows the first 20 rows.
+    """
+    now = clock.now()
+    checks = [_check(invariant, now) for invariant in INVARIANTS]
+    return {
+        "fork": current_fork().name,
+        "healthy": all(check["ok"] for check in checks),
+        "checked_at": now.isoformat(),
+        "checks": checks,
+    }
+
+
+def _check(invariant: Invariant, now: object) -> dict[str, Any]:
+    rows = db.session.execute(text(invariant.finds), {"now": now}).all()
+    return {
+        "name": invariant.name,
+        "rule": invariant.rule,
+        "ok": not rows,
+        "count": len(rows),
+        "broken_by": [list(row) for row in rows[:SHOWN]],
+    }

@@ -1,0 +1,77 @@
+"""What every template may call and count on: money, dates, the shop and the visitor's cart."""
+
+import logging
+from datetime import UTC, date, datetime
+
+from babel.dates import format_date, format_datetime
+from flask import Flask, g, has_request_context, request
+from sqlalchemy.exc import SQLAlchemyError
+
+from webapp.core.errors import ConfigError
+from webapp.core.money import format_money
+from webapp.core.shop import get_shop
+from webapp.orders.queries import count_cart
+from webapp.storefront.cart_cookie import read_cart_id
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_LOCALE = "en_US"
+
+
+def init_filters(app: Flask) -> None:
+    app.jinja_env.filters.update(money=money, date=show_date, datetime=show_datetime)
+    app.context_processor(shop_context)
+
+
+def money(amount: int | None, currency: str) -> str:
+    """Return minor units as the shop's visitors write them; nothing for what has no price."""
+    return "" if amount is None else format_money(amount, currency, _locale())
+
+
+def show_date(value: date | datetime | None) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        value = value.astimezone(UTC)
+    return format_date(value, "medium", locale=_locale())
+
+
+def show_datetime(value: datetime | None) -> str:
+    """Return a moment in UTC, and say so: the reader may be anywhere."""
+    if value is None:
+        return ""
+    day = format_date(value.astimezone(UTC), "medium", locale=_locale())
+    return f"{day}, {format_datetime(value.astimezone(UTC), 'HH:mm', locale=_locale())} UTC"
+
+
+def _locale() -> str:
+    locale: str | None = g.get("shop_locale")
+    if locale is None:
+        locale = g.shop_locale = get_shop().locale or DEFAULT_LOCALE
+    return locale
+
+
+def shop_context() -> dict[str, object]:
+    """Return what the layout shows on every page.
+
+    An error page must appear without the database too: then there is no shop, and the pages that
+    need none say so.
+    """
+    try:
+        shop = get_shop()
+        g.shop_locale = shop.locale
+        return {"shop": shop, "cart_count": _count(), "current_path": _path()}
+    except (SQLAlchemyError, ConfigError):
+        logger.warning("page without a shop", exc_info=True)
+        return {"shop": None, "cart_count": 0, "current_path": _path()}
+
+
+def _count() -> int:
+    if not has_request_context():
+        return 0
+    cart_id = read_cart_id()
+    return count_cart(cart_id) if cart_id is not None else 0
+
+
+def _path() -> str:
+    return request.path if has_request_context() else ""

@@ -1,0 +1,53 @@
+"""What can be wrong with a mail before anybody has tried to send it."""
+
+from webapp.core.errors import DomainError, NotFound
+
+
+class InvalidHeader(DomainError):
+    """A header would have carried a control character: the way other headers are smuggled in."""
+
+    code = "mail_header_invalid"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The mail's {name} holds a line break or another control character.")
+
+
+class InvalidAddress(DomainError):
+    """The address itself is never told: errors end up in logs."""
+
+    code = "mail_address_invalid"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The mail's {name} is not an email address.")
+
+
+class NoSuchMail(NotFound):
+    code = "mail_not_found"
+
+    def __init__(self, mail_id: int) -> None:
+        super().__init__(f"There is no mail {mail_id}.")
+
+
+class NotOver(DomainError):
+    """Sending again what is sent, or still being sent, would make two of it."""
+
+    code = "mail_not_over"
+    status = 409
+
+    def __init__(self, mail_id: int) -> None:
+        super().__init__(
+            f"Mail {mail_id} can't be sent again: only one that failed, or whose fate is unknown, can."
+        )
+
+
+class InvalidSmtpUrl(DomainError):
+    """The URL may hold a password and is therefore not repeated."""
+
+    code = "smtp_url_invalid"
+    status = 500
+
+    def __init__(self) -> None:
+        super().__init__(
+            "SMTP_URL must look like smtp://host:25, smtp+starttls://user:password@host:587, "
+            "smtps://user:password@host:465, file:///folder or null://."
+        )

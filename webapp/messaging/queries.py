@@ -1,0 +1,52 @@
+"""What timelines and the dashboard ask about mails, without dragging their bodies along."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from webapp.core.db import db
+from webapp.messaging.models import Mail, MailState
+
+
+@dataclass(frozen=True, slots=True)
+class MailLine:
+    """One mail as a line of a list."""
+
+    id: int
+    kind: str
+    recipient: str
+    subject: str
+    state: MailState
+    attempts: int
+    smtp_reply: str | None
+    created_at: datetime
+    sent_at: datetime | None
+
+
+def list_mails(subject_ref: str) -> list[MailLine]:
+    """Return the mails about one thing ("order:42"), oldest first, for its timeline."""
+    statement = (
+        select(
+            Mail.id,
+            Mail.kind,
+            Mail.recipient,
+            Mail.subject,
+            Mail.state,
+            Mail.attempts,
+            Mail.smtp_reply,
+            Mail.created_at,
+            Mail.sent_at,
+        )
+        .where(Mail.subject_ref == subject_ref)
+        .order_by(Mail.id)
+    )
+    return [MailLine(*row) for row in db.session.execute(statement)]
+
+
+def count_by_state() -> dict[MailState, int]:
+    """Return how many mails are in each state; every state is named, also with 0."""
+    statement = select(Mail.state, func.count()).group_by(Mail.state)
+    counts = dict.fromkeys(MailState, 0)
+    counts.update({state: count for state, count in db.session.execute(statement)})
+    return counts

@@ -1,0 +1,517 @@
+"""Reading carts and orders in the shape that pages and mails show them."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from babel import Locale
+from sqlalchemy import func, select
+from sqlalchemy.orm import selectinload
+
+from webapp.catalog.queries import Offer, list_offers
+from webapp.core import clock
+from webapp.core.db import db
+from webapp.core.models import Shop
+from webapp.core.signing import sign, unsign
+from webapp.core.state import current_config
+from webapp.orders import pricing
+from webapp.orders.errors import NoSuchOrder
+from webapp.orders.models import (
+    Cart,
+    CartDiscount,
+    CartSku,
+    CartState,
+    Checkout,
+    CheckoutState,
+    DiscountCode,
+    NeedsAction,
+    Order,
+    OrderDiscount,
+    OrderPayment,
+    OrderState,
+    ReservationState,
+    ShippingMethod,
+    StockReservation,
+    TaxRate,
+)
+
+MAX_QUANTITY = 99
+LIVE = (CheckoutState.OPENING, CheckoutState.OPEN, CheckoutState.PROCESSING)
+
+
+@dataclass(frozen=True, slots=True)
+class CartLine:
+    """A line as shown. ``max_quantity`` is None when stock doesn't limit it."""
+
+    sku_id: int
+    slug: str
+    title: str
+    options_text: str
+    picture_url: str | None
+    quantity: int
+    max_quantity: int | None
+    unit_amount: int
+    total_amount: int
+    notice: str | None
+    sellable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Country:
+    code: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShippingChoice:
+    code: str
+    name: str
+    amount: int
+    selected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CartView:
+    """A cart with everything its page and the checkout need, priced now."""
+
+    lines: list[CartLine]
+    quote: pricing.Quote
+    notices: list[str]
+    countries: list[Country]
+    country: str | None
+    shipping_methods: list[ShippingChoice]
+    email: str | None
+
+    @property
+    def empty(self) -> bool:
+        return not self.lines
+
+    @property
+    def needs_shipping(self) -> bool:
+        return any(line.item.kind == "physical" for line in self.quote.lines)
+
+
+def find_cart(cart_id: uuid.UUID | None) -> Cart | None:
+    """Return the open, unexpired cart of a cookie, or None."""
+    if cart_id is None:
+        return None
+    return db.session.scalar(
+        select(Cart)
+        .where(Cart.id == cart_id, Cart.state == CartState.OPEN, Cart.expires_at > clock.now())
+        .options(selectinload(Cart.lines), selectinload(Cart.discounts))
+    )
+
+
+def count_cart(cart_id: uuid.UUID | None) -> int:
+    """Return the number of pieces in a cart, 0 for none."""
+    if cart_id is None:
+        return 0
+    total = db.session.scalar(
+        select(func.sum(CartSku.quantity))
+        .join(Cart, Cart.id == CartSku.cart_id)
+        .where(Cart.id == cart_id, Cart.state == CartState.OPEN, Cart.expires_at > clock.now())
+    )
+    return int(total or 0)
+
+
+def view_cart(cart_id: uuid.UUID | None, shop: Shop) -> CartView:
+    """Return the cart as it would sell now; what changed since it was last seen is in words."""
+    cart = find_cart(cart_id)
+    if cart is None or not cart.lines:
+        empty = pricing.price(shop.currency, [], [], None, None)
+        return CartView([], empty, [], [], None, [], None)
+    return view_open_cart(cart, shop)
+
+
+def view_open_cart(cart: Cart, shop: Shop) -> CartView:
+    offers = list_offers([line.sku_id for line in cart.lines])
+    own = _own_reservations(cart.id)
+    lines = [_line(line, offers.get(line.sku_id), own.get(line.sku_id, 0)) for line in cart.lines]
+    items = [_item(line, offers[line.sku_id]) for line in lines if line.sellable]
+    methods = _methods(items)
+    countries = _countries(methods, shop) if _ships(items) else []
+    country = _country(cart, shop, countries)
+    choices = [m for m in methods if not m.countries or country in m.countries]
+    chosen = next((m for m in choices if m.code == cart.shipping_code), None)
+    chosen = chosen or (choices[0] if choices else None)
+    shipping = (
+        pricing.Shipping(chosen.code, chosen.name, chosen.unit_amount, chosen.carrier)
+        if chosen and _ships(items)
+        else None
+    )
+    discounts, refused = _discounts(cart, items)
+    quote = pricing.price(cart.currency, items, discounts, shipping, _tax(country), country)
+    return CartView(
+        lines=lines,
+        quote=quote,
+        notices=[f"{line.title}: {line.notice}" for line in lines if line.notice] + refused,
+        countries=countries,
+        country=country,
+        shipping_methods=[
+            ShippingChoice(m.code, m.name, m.unit_amount, m is chosen)
+            for m in (choices if _ships(items) else [])
+        ],
+        email=cart.email,
+    )
+
+
+def _own_reservations(cart_id: uuid.UUID) -> dict[int, int]:
+    """Pieces held by the cart's own open checkout: they are not gone, they are the buyer's."""
+    rows = db.session.execute(
+        select(StockReservation.sku_id, StockReservation.quantity)
+        .join(Checkout, Checkout.id == StockReservation.checkout_id)
+        .where(
+            Checkout.cart_id == cart_id,
+            Checkout.state.in_(LIVE),
+            StockReservation.state == ReservationState.HELD,
+        )
+    )
+    return {row.sku_id: row.quantity for row in rows}
+
+
+def _line(line: CartSku, offer: Offer | None, own: int) -> CartLine:
+    if offer is None or not offer.published:
+        title = offer.title if offer else "This item"
+        slug = offer.slug if offer else ""
+        gone = "no longer sold; remove it to go on."
+        return CartLine(line.sku_id, slug, title, "", None, line.quantity, 0, 0, 0, gone, False)
+    left = None if offer.available is None else max(offer.available + own, 0)
+    sellable = left != 0
+    return CartLine(
+        sku_id=line.sku_id,
+        slug=offer.slug,
+        title=offer.title,
+        options_text=offer.options_text,
+        picture_url=offer.picture_url,
+        quantity=line.quantity,
+        max_quantity=None if left is None else min(left, MAX_QUANTITY),
+        unit_amount=offer.unit_amount,
+        total_amount=offer.unit_amount * line.quantity if sellable else 0,
+        notice=_notice(line, offer, left),
+        sellable=sellable,
+    )
+
+
+def _notice(line: CartSku, offer: Offer, left: int | None) -> str | None:
+    if left == 0:
+        return "sold out; remove it to go on."
+    if left is not None and left < line.quantity:
+        return f"only {left} left; lower the quantity to go on."
+    if offer.unit_amount != line.seen_unit_amount:
+        rose = offer.unit_amount > line.seen_unit_amount
+        return f"the price went {'up' if rose else 'down'} since you put it in."
+    return None
+
+
+def _item(line: CartLine, offer: Offer) -> pricing.Item:
+    return pricing.Item(
+        sku_id=line.sku_id,
+        slug=offer.slug,
+        title=offer.title,
+        options_text=offer.options_text,
+        code=offer.code,
+        kind=offer.kind,
+        quantity=line.quantity,
+        unit_amount=offer.unit_amount,
+        weight_grams=offer.weight_grams,
+        taxable=offer.taxable,
+    )
+
+
+def _ships(items: list[pricing.Item]) -> bool:
+    return any(item.kind == "physical" for item in items)
+
+
+def _methods(items: list[pricing.Item]) -> Sequence[ShippingMethod]:
+    weight = sum(item.weight_grams * item.quantity for item in items if item.kind == "physical")
+    heaviest = ShippingMethod.max_weight_grams
+    return db.session.scalars(
+        select(ShippingMethod)
+        .where(
+            ShippingMethod.active,
+            ShippingMethod.min_weight_grams <= weight,
+            (heaviest.is_(None)) | (heaviest >= weight),
+        )
+        .order_by(ShippingMethod.position, ShippingMethod.id)
+    ).all()
+
+
+def _countries(methods: Sequence[ShippingMethod], shop: Shop) -> list[Country]:
+    territories: dict[str, str] = Locale.parse(shop.locale).territories  # type: ignore[assignment]
+    names = dict(territories)
+    codes = {code for method in methods for code in method.countries}
+    if any(not method.countries for method in methods):
+        codes |= {code for code in names if len(code) == 2 and code not in NOT_POSTAL}
+    found = [Country(code, names.get(code, code)) for code in codes]
+    return sorted(found, key=lambda country: country.name)
+
+
+# Territories of CLDR that Stripe does not ship to:
+# https://docs.stripe.com/api/checkout/sessions/create (shipping_address_collection)
+NOT_POSTAL = frozenset(
+    ("AS", "CC", "CP", "CQ", "CU", "CX", "DG", "EA", "EU", "EZ", "FM", "HM", "IC", "IR", "KP")
+    + ("MH", "MP", "NF", "PW", "QO", "SD", "SY", "UM", "UN", "VI", "XA", "XB", "XK", "ZZ")
+)
+
+
+def _country(cart: Cart, shop: Shop, countries: list[Country]) -> str | None:
+    codes = {country.code for country in countries}
+    if not codes:
+        return cart.country or shop.country
+    for code in (cart.country, shop.country):
+        if code in codes:
+            return code
+    return countries[0].code
+
+
+def _tax(country: str | None) -> pricing.Tax | None:
+    rate = db.session.scalar(select(TaxRate).where(TaxRate.country == (country or "")))
+    if rate is None:
+        return None
+    return pricing.Tax(rate.name, rate.basis_points, rate.inclusive, rate.on_shipping)
+
+
+def _discounts(cart: Cart, items: list[pricing.Item]) -> tuple[list[pricing.Discount], list[str]]:
+    """Return the cart's codes that hold now, and a sentence for each that doesn't."""
+    if not cart.discounts:
+        return [], []
+    codes = db.session.scalars(
+        select(DiscountCode)
+        .join(CartDiscount, CartDiscount.discount_code_id == DiscountCode.id)
+        .where(CartDiscount.cart_id == cart.id)
+        .order_by(CartDiscount.id)
+    ).all()
+    amount = sum(item.amount for item in items)
+    held, refused = [], []
+    for code in codes:
+        why = why_not(code, amount)
+        if why:
+            refused.append(why)
+        else:
+            held.append(pricing.Discount(code.id, code.code, code.kind.value, code.value))
+    return held, refused
+
+
+def why_not(code: DiscountCode, items_amount: int) -> str | None:
+    """Return the sentence that says why a code gives nothing now, or None when it does."""
+    now = clock.now()
+    if not code.active or (code.ends_at and code.ends_at <= now):
+        return f"The code {code.code} is no longer valid."
+    if code.starts_at and code.starts_at > now:
+        return f"The code {code.code} is not valid yet."
+    if code.total_limit is not None and code.used >= code.total_limit:
+        return f"The code {code.code} has been used up."
+    if items_amount < code.minimum_amount:
+        return f"The code {code.code} needs a larger order."
+    return None
+
+
+def count_uses(discount_code_id: int, email: str) -> int:
+    """Return how many orders of ``email`` used the code."""
+    uses = db.session.scalar(
+        select(func.count())
+        .select_from(OrderDiscount)
+        .join(Order, Order.id == OrderDiscount.order_id)
+        .where(OrderDiscount.discount_code_id == discount_code_id, Order.email == email)
+    )
+    return int(uses or 0)
+
+
+def find_live_checkout(cart_id: uuid.UUID) -> Checkout | None:
+    return db.session.scalar(
+        select(Checkout).where(Checkout.cart_id == cart_id, Checkout.state.in_(LIVE))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLineView:
+    id: int
+    title: str
+    options_text: str
+    code: str
+    quantity: int
+    shipped_quantity: int
+    unit_amount: int
+    total_amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class AmountView:
+    code: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatusView:
+    status: str
+    at: datetime
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShipmentView:
+    carrier: str
+    tracking_number: str
+    tracking_url: str
+    shipped_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadView:
+    title: str
+    url: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RefundView:
+    amount: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """An order as its buyer sees it, on the status page and in every mail."""
+
+    id: int
+    number: int
+    status: str
+    placed_at: datetime
+    email: str
+    currency: str
+    lines: list[OrderLineView]
+    items_amount: int
+    discounts: list[AmountView]
+    discount_amount: int
+    shipping_name: str | None
+    shipping_amount: int
+    tax_name: str
+    tax_amount: int
+    tax_included: bool
+    total_amount: int
+    shipping_address: list[str]
+    history: list[StatusView]
+    shipments: list[ShipmentView]
+    downloads: list[DownloadView]
+    refunds: list[RefundView]
+    needs_action: str | None
+    status_url: str
+
+
+NEEDS_ACTION_SENTENCES = {
+    NeedsAction.OUT_OF_STOCK: "Your payment arrived after the items were gone. We are on it and "
+    "will write to you.",
+    NeedsAction.AMOUNT_MISMATCH: "The payment differs from the order. We are looking into it and "
+    "will write to you.",
+    NeedsAction.UNKNOWN_CHECKOUT: "Your payment arrived without its cart. We are looking into it "
+    "and will write to you.",
+    NeedsAction.PAID_TWICE: "This cart was paid twice. The second payment goes back to you.",
+}
+
+
+def get_order(order_id: int) -> Order:
+    """Return an order with all its parts in a bounded number of statements."""
+    order = db.session.scalar(
+        select(Order)
+        .where(Order.id == order_id)
+        .options(
+            selectinload(Order.lines),
+            selectinload(Order.discounts),
+            selectinload(Order.shipping_method),
+            selectinload(Order.shipping_address),
+            selectinload(Order.history),
+            selectinload(Order.shipments),
+            selectinload(Order.downloads),
+            selectinload(Order.refunds),
+        )
+    )
+    if order is None:
+        raise NoSuchOrder("There is no such order.")
+    return order
+
+
+def view_order(order_id: int) -> OrderView:
+    """Return the order as its buyer sees it. Raises NoSuchOrder."""
+    return show_order(get_order(order_id))
+
+
+def show_order(order: Order) -> OrderView:
+    address = order.shipping_address
+    waiting = order.needs_action if order.status is OrderState.NEEDS_ACTION else None
+    return OrderView(
+        id=order.id,
+        number=order.number,
+        status=order.status.value,
+        placed_at=order.placed_at,
+        email=order.email,
+        currency=order.currency,
+        lines=[
+            OrderLineView(
+                id=line.id,
+                title=line.title,
+                options_text=line.options_text,
+                code=line.code,
+                quantity=line.quantity,
+                shipped_quantity=line.shipped_quantity,
+                unit_amount=line.unit_amount,
+                total_amount=line.unit_amount * line.quantity,
+            )
+            for line in order.lines
+        ],
+        items_amount=order.items_amount,
+        discounts=[AmountView(each.code, each.amount) for each in order.discounts],
+        discount_amount=order.discount_amount,
+        shipping_name=order.shipping_method.name if order.shipping_method else None,
+        shipping_amount=order.shipping_amount,
+        tax_name=order.tax_name,
+        tax_amount=order.tax_amount,
+        tax_included=order.tax_included,
+        total_amount=order.total_amount,
+        shipping_address=_address_lines(address) if address else [],
+        history=[StatusView(step.status.value, step.at, step.note) for step in order.history],
+        shipments=[
+            ShipmentView(s.carrier, s.tracking_number, s.tracking_url, s.shipped_at)
+            for s in order.shipments
+        ],
+        downloads=[
+            DownloadView(
+                d.title, f"{_base()}/orders/download/{sign('download', d.id)}", d.expires_at
+            )
+            for d in order.downloads
+        ],
+        refunds=[RefundView(r.amount, r.created_at) for r in order.refunds if r.state != "failed"],
+        needs_action=NEEDS_ACTION_SENTENCES[waiting] if waiting else None,
+        status_url=f"{_base()}/orders/status/{status_token(order.id)}",
+    )
+
+
+def _address_lines(address: object) -> list[str]:
+    def part(name: str) -> str:
+        return str(getattr(address, name))
+
+    town = " ".join(filter(None, [part("postal_code"), part("city"), part("state")]))
+    parts = [part("name"), part("line1"), part("line2"), town, part("country")]
+    return [each for each in parts if each]
+
+
+def _base() -> str:
+    return current_config().base_url.rstrip("/")
+
+
+def status_token(order_id: int) -> str:
+    """Return the token of the guest's link to an order; it does not expire."""
+    return sign("order-status", order_id)
+
+
+def order_id_of(token: str) -> int:
+    """Return the order id in a status token. Raises InvalidToken."""
+    return int(unsign("order-status", token))
+
+
+def find_order_by_session(session_id: str) -> Order | None:
+    return db.session.scalar(
+        select(Order)
+        .join(OrderPayment, OrderPayment.order_id == Order.id)
+        .where(OrderPayment.stripe_session_id == session_id)
+    )

@@ -1,0 +1,1 @@
+"""The verbs of a sale, one file per use case."""

@@ -1,0 +1,233 @@
+"""From paid to delivered: stock taken, mails posted, parcels and downloads handed over."""
+
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from webapp.catalog.models import Sku
+from webapp.catalog.services import stock
+from webapp.core import clock
+from webapp.core.db import db
+from webapp.core.queue import enqueue
+from webapp.messaging.services import post
+from webapp.orders.carriers import tracking_url
+from webapp.orders.errors import InvalidShipment, WrongState
+from webapp.orders.models import (
+    NeedsAction,
+    Order,
+    OrderDownload,
+    OrderSku,
+    OrderState,
+    ReservationState,
+    Shipment,
+    ShipmentLine,
+    StockReservation,
+)
+from webapp.orders.queries import OrderView, show_order
+from webapp.orders.services.history import append_status, lock_order
+from webapp.orders.services.placing import held_reservations
+from webapp.orders.services.refunds import request_refund
+
+DOWNLOAD_DAYS = 30
+SHIPPABLE = (
+    OrderState.IN_FULFILMENT,
+    OrderState.PARTIALLY_SHIPPED,
+    OrderState.PARTIALLY_REFUNDED,
+)
+CANCELLABLE = (OrderState.ACCEPTED, OrderState.IN_FULFILMENT, OrderState.NEEDS_ACTION)
+
+
+def fulfil(order_id: int) -> None:
+    """Take the stock, hand over what is digital, post the confirmation. Quiet when done before."""
+    order = lock_order(order_id)
+    if order.status is not OrderState.ACCEPTED:
+        return
+    _take_stock(order)
+    downloads = _grant_downloads(order)
+    append_status(order, OrderState.IN_FULFILMENT, "system")
+    confirm(order)
+    if downloads and all(line.kind != "physical" for line in order.lines):
+        for line in order.lines:
+            line.shipped_quantity = line.quantity
+        append_status(order, OrderState.DELIVERED, "system", note="Delivered as a download")
+
+
+def _take_stock(order: Order) -> None:
+    now = clock.now()
+    taken = set()
+    for held in held_reservations(order):
+        stock.take(held.sku_id, held.quantity)
+        held.state = ReservationState.TAKEN
+        taken.add(held.sku_id)
+    for line in order.lines:
+        if line.sku_id in taken:
+            line.stock_taken_at = now
+    db.session.flush()
+
+
+def _grant_downloads(order: Order) -> bool:
+    digital = [line for line in order.lines if line.kind == "digital" and line.sku_id]
+    if not digital:
+        return False
+    ids = [line.sku_id for line in digital]
+    rows = db.session.execute(
+        select(Sku.id, Sku.download_file).where(Sku.id.in_(ids), Sku.download_file.isnot(None))
+    )
+    files = {row.id: row.download_file for row in rows}
+    for line in digital:
+        file_name = files.get(line.sku_id or 0)
+        if file_name:
+            db.session.add(
+                OrderDownload(
+                    order_id=order.id,
+                    order_sku_id=line.id,
+                    title=line.title,
+                    file_name=file_name,
+                    expires_at=clock.now() + timedelta(days=DOWNLOAD_DAYS),
+                )
+            )
+    db.session.flush()
+    return len(files) == len(set(ids))
+
+
+def confirm(order: Order) -> None:
+    """Post the confirmation, and the downloads where there are any; each once per order."""
+    view = _view(order)
+    _post("order_confirmation", order, view)
+    if view.downloads:
+        _post("order_downloads", order, view)
+
+
+def _view(order: Order) -> OrderView:
+    db.session.flush()
+    db.session.expire(order)
+    return show_order(order)
+
+
+def _post(kind: str, order: Order, view: OrderView, suffix: str = "", **extra: object) -> None:
+    post(
+        kind,
+        order.email,
+        {"order": view, "status_url": view.status_url, **extra},
+        dedupe_key=f"{kind}:{order.id}{suffix}",
+        subject_ref=f"order:{order.id}",
+    )
+
+
+def ship(
+    order_id: int,
+    carrier: str,
+    tracking_number: str,
+    quantities: dict[int, int] | None,
+    actor: str,
+) -> Shipment:
+    """Send a parcel: ``quantities`` by order_sku id, None for all that is left. Flushes.
+
+    Raises WrongState before fulfilment and after cancellation, InvalidShipment for more pieces
+    than are left or none at all.
+    """
+    order = lock_order(order_id)
+    if order.status not in SHIPPABLE:
+        raise WrongState(f"Order {order.number} is {_words(order)}; it can't be shipped.")
+    pieces = _pieces(order, quantities)
+    shipment = Shipment(
+        order_id=order.id,
+        carrier=carrier.strip(),
+        tracking_number=tracking_number.strip(),
+        tracking_url=tracking_url(carrier, tracking_number),
+        actor=actor,
+        lines=[ShipmentLine(order_sku_id=line.id, quantity=n) for line, n in pieces],
+    )
+    db.session.add(shipment)
+    for line, quantity in pieces:
+        line.shipped_quantity += quantity
+    whole = all(line.shipped_quantity == line.quantity for line in _parcels(order))
+    status = OrderState.SHIPPED if whole else OrderState.PARTIALLY_SHIPPED
+    append_status(order, status, actor, note=f"{shipment.carrier} {shipment.tracking_number}")
+    _post("order_shipped", order, _view(order), f":{shipment.id}", shipment=shipment)
+    return shipment
+
+
+def _parcels(order: Order) -> list[OrderSku]:
+    return [line for line in order.lines if line.kind == "physical"]
+
+
+def _pieces(order: Order, quantities: dict[int, int] | None) -> list[tuple[OrderSku, int]]:
+    lines = {line.id: line for line in _parcels(order)}
+    wanted = quantities
+    if wanted is None:
+        wanted = {line.id: line.quantity - line.shipped_quantity for line in lines.values()}
+    pieces = []
+    for line_id, quantity in wanted.items():
+        line = lines.get(line_id)
+        if line is None or not 0 <= quantity <= line.quantity - line.shipped_quantity:
+            raise InvalidShipment("A parcel can't hold more pieces than are left to send.")
+        if quantity:
+            pieces.append((line, quantity))
+    if not pieces:
+        raise InvalidShipment("Choose at least one piece to ship.")
+    return pieces
+
+
+def mark_delivered(order_id: int, actor: str) -> None:
+    """The parcel has arrived. Raises WrongState unless all of it was shipped."""
+    order = lock_order(order_id)
+    if order.status is not OrderState.SHIPPED:
+        raise WrongState(f"Order {order.number} is {_words(order)}, not shipped.")
+    append_status(order, OrderState.DELIVERED, actor)
+
+
+def cancel(order_id: int, actor: str, *, restock: bool) -> None:
+    """Call the sale off before anything was sent: the money goes back, the stock by choice.
+
+    Raises WrongState once a parcel left.
+    """
+    order = lock_order(order_id)
+    if order.status not in CANCELLABLE:
+        raise WrongState(f"Order {order.number} is {_words(order)}; it can't be cancelled.")
+    for held in held_reservations(order):
+        held.state = ReservationState.RELEASED
+        stock.release(held.sku_id, held.quantity)
+    if restock:
+        restock_lines(order)
+    append_status(order, OrderState.CANCELLED, actor)
+    if order.payment.amount > order.payment.amount_refunded and order.refunds == []:
+        request_refund(order.id, None, "cancelled", actor)
+
+
+def restock_lines(order: Order) -> None:
+    """Put the taken, unsent pieces of an order back on the shelf, once."""
+    for line in sorted(order.lines, key=lambda line: line.sku_id or 0):
+        left = line.quantity - line.shipped_quantity
+        if line.sku_id and line.stock_taken_at and left:
+            stock.put_back(line.sku_id, left)
+            line.stock_taken_at = None
+    db.session.flush()
+
+
+def accept(order_id: int, actor: str) -> None:
+    """Let an order that needed action go its way. Raises WrongState when stock is still missing."""
+    order = lock_order(order_id)
+    if order.status is not OrderState.NEEDS_ACTION:
+        raise WrongState(f"Order {order.number} is {_words(order)}; it needs no action.")
+    if order.checkout_id is None or order.needs_action is NeedsAction.PAID_TWICE or order.refunds:
+        raise WrongState("Nothing can be shipped for this payment; it is given back.")
+    released = db.session.scalars(
+        select(StockReservation)
+        .where(
+            StockReservation.checkout_id == order.checkout_id,
+            StockReservation.state == ReservationState.RELEASED,
+        )
+        .order_by(StockReservation.sku_id)
+        .with_for_update()
+    )
+    for each in released:
+        if not stock.reserve(each.sku_id, each.quantity):
+            raise WrongState("Some of the items are still out of stock. Restock or refund.")
+        each.state = ReservationState.HELD
+    append_status(order, OrderState.ACCEPTED, actor, note="Accepted as it is")
+    enqueue("jobs.orders.fulfil", order.id, subject=f"order:{order.id}", key=f"fulfil:{order.id}")
+
+
+def _words(order: Order) -> str:
+    return order.status.value.replace("_", " ")

@@ -1,0 +1,180 @@
+"""What a Checkout Session became: the one way from Stripe's facts to an order or to released stock.
+
+Webhook, success page, sweep and clock all come here with a session id; whoever comes first does
+the work under the checkout's lock, the others find it done. Callers commit.
+"""
+
+from datetime import timedelta
+
+from sqlalchemy import func, select, text, update
+
+from webapp.catalog.services import stock
+from webapp.core import clock
+from webapp.core.db import db
+from webapp.core.state import current_fork
+from webapp.orders.models import (
+    Checkout,
+    CheckoutState,
+    DiscountCode,
+    Order,
+    OrderPayment,
+    ReservationState,
+)
+from webapp.orders.queries import LIVE, find_order_by_session
+from webapp.orders.services.placing import place_order
+from webapp.orders.services.session import create_stripe_session
+from webapp.payments import gateway
+from webapp.payments.errors import NoSuchStripeObject, StripeRefused
+
+SLOW_PAYMENT_LIMIT = timedelta(days=21)
+
+
+def settle_session(session_id: str) -> str | None:
+    """Refetch a session and do what follows from it; returns the subject touched.
+
+    None when the session is another fork's or not ours at all. Begins with network, so the
+    caller must not hold a transaction; ends with flushed changes to commit.
+    """
+    db.session.commit()
+    session = gateway.get_session(session_id)
+    if session.metadata.get("fork") != current_fork().name:
+        return None
+    return apply(session)
+
+
+def apply(session: gateway.Session) -> str | None:
+    """Write what a freshly fetched session means. Flushes; older facts change nothing."""
+    checkout = _lock_checkout(session)
+    if session.paid:
+        return f"order:{place_order(session, checkout).id}"
+    if checkout is None:
+        return None
+    if session.processing:
+        _await_payment(checkout)
+    elif session.payment_failed or session.status == "expired":
+        give_up(checkout.id, CheckoutState.EXPIRED)
+    return f"checkout:{checkout.id}"
+
+
+def find_or_place_order(session_id: str) -> Order | None:
+    """Return the order of a session for the success page, making it if the webhook is late.
+
+    None while the money has not arrived, or when the session is not ours. Flushes.
+    """
+    order = find_order_by_session(session_id)
+    if order is not None:
+        return order
+    settle_session(session_id)
+    return find_order_by_session(session_id)
+
+
+def _lock_checkout(session: gateway.Session) -> Checkout | None:
+    mark = session.metadata.get("checkout", "")
+    if mark.isdigit():
+        by_id = select(Checkout).where(Checkout.id == int(mark)).with_for_update()
+        checkout = db.session.scalar(by_id.execution_options(populate_existing=True))
+        if checkout is not None and checkout.stripe_session_id in (None, session.id):
+            # The webhook may be faster than the request that opened the session.
+            checkout.stripe_session_id = session.id
+            return checkout
+    # No row to lock: two deliveries of one unknown payment still have to take turns.
+    db.session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:id, 0))"), {"id": session.id}
+    )
+    return None
+
+
+def _await_payment(checkout: Checkout) -> None:
+    """A slow payment method: keep the stock for as long as such methods take."""
+    if checkout.state not in LIVE:
+        return
+    if checkout.state is not CheckoutState.PROCESSING:
+        checkout.state = CheckoutState.PROCESSING
+        checkout.release_at = clock.now() + SLOW_PAYMENT_LIMIT
+    elif checkout.release_at <= clock.now():
+        checkout.release_at = clock.now() + timedelta(days=1)
+    db.session.flush()
+
+
+def give_up(checkout_id: int, state: CheckoutState) -> None:
+    """End a live checkout without an order: its stock and its codes go back. Flushes."""
+    checkout = db.session.scalar(
+        select(Checkout)
+        .where(Checkout.id == checkout_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    if checkout is None or checkout.state not in LIVE:
+        return
+    checkout.state = state
+    checkout.ended_at = clock.now()
+    for held in checkout.reservations:
+        if held.state is ReservationState.HELD:
+            held.state = ReservationState.RELEASED
+            stock.release(held.sku_id, held.quantity)
+    for each in sorted(checkout.quote["discounts"], key=lambda each: each["discount_code_id"]):
+        db.session.execute(
+            update(DiscountCode)
+            .where(DiscountCode.id == each["discount_code_id"])
+            .values(used=func.greatest(DiscountCode.used - 1, 0))
+        )
+    db.session.flush()
+
+
+def close_checkout(checkout_id: int) -> str | None:
+    """Make a live checkout unpayable, or learn that it was paid: then its order is made.
+
+    Returns the order's subject or None. Network first, then flushed changes; raises
+    StripeUnavailable when nothing could be learned, and then nothing has changed.
+    """
+    checkout = db.session.get_one(Checkout, checkout_id)
+    session_id = checkout.stripe_session_id
+    if session_id is None:
+        session_id = _find_opened(checkout)
+    db.session.commit()
+    if session_id is None:
+        give_up(checkout_id, CheckoutState.FAILED)
+        return None
+    try:
+        session = gateway.expire_session(session_id)
+    except NoSuchStripeObject:
+        give_up(checkout_id, CheckoutState.FAILED)
+        return None
+    except StripeRefused:
+        session = gateway.get_session(session_id)
+    apply(session)
+    return f"order:{order.id}" if (order := find_order_by_session(session_id)) else None
+
+
+def _find_opened(checkout: Checkout) -> str | None:
+    """Learn from the idempotency key whether a session was opened; None: it never was."""
+    try:
+        return create_stripe_session(checkout).id
+    except StripeRefused:
+        return None
+
+
+def list_overdue_checkouts(limit: int = 100) -> list[int]:
+    """Return live checkouts past their release time, and those stuck while opening."""
+    now = clock.now()
+    stuck = (Checkout.state == CheckoutState.OPENING) & (
+        Checkout.created_at < now - timedelta(minutes=2)
+    )
+    overdue = Checkout.state.in_(LIVE) & (Checkout.release_at <= now)
+    return list(
+        db.session.scalars(
+            select(Checkout.id).where(stuck | overdue).order_by(Checkout.release_at).limit(limit)
+        )
+    )
+
+
+def list_missing_sessions(session_ids: list[str]) -> list[str]:
+    """Return which of these paid sessions have no order."""
+    known = set(
+        db.session.scalars(
+            select(OrderPayment.stripe_session_id).where(
+                OrderPayment.stripe_session_id.in_(session_ids)
+            )
+        )
+    )
+    return [each for each in session_ids if each not in known]

@@ -1,0 +1,50 @@
+// Small comforts on every page; each page works without them.
+
+// If the buyer presses twice, one request leaves. A page brought back from memory is usable again.
+for (const form of document.querySelectorAll("[data-once], [data-buy]")) {
+  form.addEventListener("submit", (event) => {
+    if (form.getAttribute("aria-busy") === "true") event.preventDefault();
+    else form.setAttribute("aria-busy", "true");
+  });
+}
+addEventListener("pageshow", () => {
+  for (const busy of document.querySelectorAll("form[aria-busy]")) busy.removeAttribute("aria-busy");
+});
+
+document.addEventListener("submit", (event) => {
+  const question = event.submitter?.dataset.confirm;
+  if (question && !confirm(question)) event.preventDefault();
+}, true);
+
+for (const form of document.querySelectorAll("form[data-autosubmit]")) {
+  for (const button of form.querySelectorAll("[data-fallback]")) button.hidden = true;
+  let waiting;
+  form.addEventListener("change", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => form.reportValidity() && form.requestSubmit(), 450);
+  });
+}
+
+for (const box of document.querySelectorAll("[data-quantity]")) {
+  const input = box.querySelector("input");
+  const buttons = [...box.querySelectorAll("button")];
+  const settle = () => {
+    for (const button of buttons) {
+      button.disabled = button.dataset.step < 0
+        ? Number(input.value) <= Number(input.min)
+        : Number(input.value) >= Number(input.max);
+    }
+  };
+  box.classList.add("stepped");
+  for (const button of buttons) {
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      if (button.dataset.step < 0) input.stepDown();
+      else input.stepUp();
+      settle();
+      input.dispatchEvent(new Event("change", { bubbles: true }));
+    });
+  }
+  input.addEventListener("input", settle);
+  settle();
+}
