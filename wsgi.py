@@ -14,7 +14,7 @@ def create_app(config: Config | None = None) -> Flask:
         import admin
 
         admin.install(app)
-    except ImportError:
+    except Exception:
         pass
     jobs.install(app)
     return app

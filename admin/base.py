@@ -222,7 +222,7 @@ class Guarded(FlaskAdminView):
             template,
             shop=get_shop(),
             attention=attention,
-            groups=self.menu_groups(attention.by_endpoint()),
+            menu=self.menu_groups(attention.by_endpoint()),
             person=current_user,
             **kwargs,
         )

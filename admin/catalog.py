@@ -9,6 +9,7 @@ from typing import Any
 from flask import flash, redirect, request
 from flask_login import current_user
 from sqlalchemy import ColumnElement, ScalarSelect, func, or_, select, union
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import joinedload, load_only, selectinload
 from werkzeug import Response
 from werkzeug.datastructures import FileStorage, MultiDict
@@ -23,6 +24,7 @@ from wtforms import (
     StringField,
     TextAreaField,
 )
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, NumberRange, Optional, Regexp
 
 from admin.base import Column, Filter, Money, Room, action, note, page
@@ -108,7 +110,7 @@ class VariantForm(Form):
     kind = SelectField(
         "Kind",
         [InputRequired()],
-        choices=[(kind.value, kind.value.capitalize()) for kind in SkuKind],
+        choices=[SelectChoice(kind.value, kind.value.capitalize()) for kind in SkuKind],
     )
     weight_grams = IntegerField("Weight, g", [Optional(), NumberRange(0, 10**9)], default=0)
     taxable = BooleanField("Taxed", default=True)
@@ -383,7 +385,7 @@ def _prices(sku_ids: Sequence[int]) -> dict[int, SkuPrice]:
     newest = (
         select(SkuPrice)
         .where(SkuPrice.sku_id.in_(sku_ids), SkuPrice.in_force_at <= clock.now())
-        .distinct(SkuPrice.sku_id)
+        .ext(distinct_on(SkuPrice.sku_id))
         .order_by(SkuPrice.sku_id, SkuPrice.in_force_at.desc(), SkuPrice.id.desc())
     )
     return {price.sku_id: price for price in db.session.scalars(newest)}

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from flask import request
 from sqlalchemy import ColumnElement
 from wtforms import BooleanField, Form, IntegerField, SelectField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, NumberRange, Optional, Regexp
 
 from admin.base import Column, Filter, Money, Room, action
@@ -16,9 +17,9 @@ from webapp.core.shop import get_shop
 from webapp.orders.models import DiscountCode, DiscountKind
 
 KINDS = [
-    (DiscountKind.PERCENT.value, "Percent off the items"),
-    (DiscountKind.AMOUNT.value, "Amount off the items"),
-    (DiscountKind.FREE_SHIPPING.value, "Free shipping"),
+    SelectChoice(DiscountKind.PERCENT.value, "Percent off the items"),
+    SelectChoice(DiscountKind.AMOUNT.value, "Amount off the items"),
+    SelectChoice(DiscountKind.FREE_SHIPPING.value, "Free shipping"),
 ]
 
 

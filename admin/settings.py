@@ -15,6 +15,7 @@ from wtforms import (
     StringField,
     TextAreaField,
 )
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Email, InputRequired, Length, NumberRange, Optional, Regexp
 
 from admin.base import Column, Guarded, Money, Refusing, Room, action, note, page
@@ -24,14 +25,14 @@ from webapp.core.db import db
 from webapp.core.shop import get_shop
 from webapp.orders.models import ShippingMethod, TaxRate
 
-LOCALES = [
-    ("en_US", "English, United States"),
-    ("en_GB", "English, United Kingdom"),
-    ("de_DE", "German, Germany"),
-    ("fr_FR", "French, France"),
-    ("es_ES", "Spanish, Spain"),
-    ("ja_JP", "Japanese, Japan"),
-]
+LOCALES = {
+    "en_US": "English, United States",
+    "en_GB": "English, United Kingdom",
+    "de_DE": "German, Germany",
+    "fr_FR": "French, France",
+    "es_ES": "Spanish, Spain",
+    "ja_JP": "Japanese, Japan",
+}
 COUNTRY = Regexp(r"^[A-Za-z]{2}$", message="Two letters, like US or DE.")
 
 
@@ -43,7 +44,7 @@ class ShopForm(Form):
     name = StringField("Name", [InputRequired("A shop needs a name."), Length(max=80), one_line])
     tagline = StringField("Tagline", [Length(max=160), one_line])
     accent = ColorField("Accent colour", [Regexp(r"^#[0-9a-fA-F]{6}$", message="Like #1f5eff.")])
-    locale = SelectField("Language of figures", [InputRequired()], validate_choice=False)
+    locale = SelectField("Language of figures", [InputRequired()])
     country = StringField("Home country", [InputRequired(), COUNTRY], filters=[_capitals])
     support_email = EmailField("Support address", [InputRequired(), Email(), one_line])
     sender_name = StringField("Sender's name", [Length(max=80), one_line])
@@ -74,10 +75,8 @@ class ShopSettings(Guarded):
     def index(self) -> Response | tuple[str, int]:
         row = get_shop()
         form = ShopForm(request.form if request.method == "POST" else None, obj=row)
-        known = dict(LOCALES)
-        form.locale.choices = (
-            LOCALES if row.locale in known else [(row.locale, row.locale), *LOCALES]
-        )
+        known = LOCALES if row.locale in LOCALES else {row.locale: row.locale, **LOCALES}
+        form.locale.choices = [SelectChoice(code, name) for code, name in known.items()]
         if request.method == "POST" and form.validate():
             with Refusing({}) as refusal:
                 form.populate_obj(row)

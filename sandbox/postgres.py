@@ -207,6 +207,8 @@ class Postgres(PostgresServer):
             "max_connections": "250",
             "shared_buffers": "128MB",
             "jit": "off",
+            # In the data folder: a killed server leaves no segment in /dev/shm behind.
+            "dynamic_shared_memory_type": "mmap",
             "log_min_messages": "warning",
             "timezone": "UTC",
             "log_timezone": "UTC",

@@ -4,12 +4,14 @@ import logging
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, g
 from flask.testing import FlaskClient
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
 
 from sandbox.stripe.server import StripeSandbox, start
 from tests.factories.sales import StripeDesk
@@ -43,6 +45,14 @@ def make_config(
     return Config.model_validate(values | changes)
 
 
+class Visitor(FlaskClient):
+    """A browser. A test holds one app context open, so requests would share ``g``: forget it."""
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        vars(g._get_current_object()).clear()
+        return super().open(*args, **kwargs)
+
+
 @pytest.fixture(scope="session")
 def session_app(
     addresses: Addresses,
@@ -54,6 +64,7 @@ def session_app(
     uploads = tmp_path_factory.mktemp("uploads")
     app = create_app(make_config(addresses, database, redis_url, uploads))
     app.testing = True
+    app.test_client_class = Visitor
     logging.getLogger().handlers[:] = []
     yield app
     with app.app_context():

@@ -1,11 +1,13 @@
 """An app whose mail server fails on cue, on a database these tests may commit to."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from flask import Flask
+from jinja2 import ChoiceLoader, DictLoader
 from sqlalchemy import text
 
 from tests.messaging.sink import Sink
@@ -74,8 +76,6 @@ def close_connection() -> None:
 @pytest.fixture
 def templates(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Write a mail's three templates for a test: ``templates("note", subject=...)``."""
-    from jinja2 import ChoiceLoader, DictLoader
-
     pages: dict[str, str] = {}
     loaders = [DictLoader(pages), app.jinja_env.loader]
     monkeypatch.setattr(app.jinja_env, "loader", ChoiceLoader([each for each in loaders if each]))
@@ -107,6 +107,6 @@ def reply_of(mail_id: int) -> str:
     return db.session.get_one(Mail, mail_id, populate_existing=True).smtp_reply or ""
 
 
-def after_the_lease() -> object:
+def after_the_lease() -> AbstractContextManager[None]:
     """A block in which the leases taken so far have run out."""
     return clock.frozen(clock.now() + timedelta(seconds=121))

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,9 +111,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     folder = tmp_path_factory.mktemp("tls")
     key, chain = str(folder / "key.pem"), str(folder / "cert.pem")
     subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-        + ["-nodes", "-days", "2", "-subj", "/CN=sink", "-addext", "subjectAltName=IP:127.0.0.1"]
-        + ["-keyout", key, "-out", chain],
+        [
+            *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=sink"),
+            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", chain),
+        ],
         check=True,
         capture_output=True,
     )
@@ -216,7 +219,8 @@ def test_the_message_says_who_wrote_it_and_that_a_machine_did() -> None:
 
 @pytest.mark.parametrize("field", ["sender_name", "sender", "recipient", "reply_to", "code"])
 def test_no_header_can_carry_another(field: str) -> None:
-    evil = replace(HEADERS, **{field: "a@example.org\r\nBcc: all@example.org"})
+    smuggled: dict[str, Any] = {field: "a@example.org\r\nBcc: all@example.org"}
+    evil = replace(HEADERS, **smuggled)
     with pytest.raises(InvalidHeader):
         compose(evil, Words("s", "t", "h"))
     with pytest.raises(InvalidHeader):

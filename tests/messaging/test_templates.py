@@ -78,7 +78,7 @@ PARCEL = SimpleNamespace(
         )
     ],
 )
-KINDS = {
+KINDS: dict[str, dict[str, object]] = {
     "order_confirmation": {},
     "order_shipped": {"shipment": FULL.shipments[0]},
     "order_downloads": {},

@@ -1,7 +1,7 @@
 """A small shelf to walk along, written straight into the tables."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -55,8 +55,8 @@ class Shelves:
         **face: object,
     ) -> Product:
         number = next(numbers)
-        slug = slug or f"thing-{number}"
-        product = Product(slug=slug, status=status, position=number)
+        address: str = slug or f"thing-{number}"
+        product = Product(slug=address, status=status, position=number)
         for name, value in ({"title": f"Thing {number}"} | face).items():
             setattr(product, name, value)
         if any(variant.option for variant in variants):
@@ -70,7 +70,7 @@ class Shelves:
             product.images.append(ProductImage(picture=shot, position=1, alt="From the side"))
         self.session.add(product)
         self.session.commit()
-        self.skus[slug] = [each.sku_id for each in product.variants]
+        self.skus[address] = [each.sku_id for each in product.variants]
         return product
 
     def collect(self, slug: str, title: str, *products: Product) -> Collection:
@@ -106,7 +106,7 @@ def shelves(session: Session) -> Shelves:
 
 
 @pytest.fixture
-def statements(connection: Connection) -> Callable[[], "contextmanager[list[str]]"]:
+def statements(connection: Connection) -> Callable[[], AbstractContextManager[list[str]]]:
     """Return a block that collects the statements sent within it, savepoints left out."""
 
     @contextmanager

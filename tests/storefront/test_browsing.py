@@ -249,13 +249,8 @@ def test_texts_of_a_product_cannot_carry_scripts(client: FlaskClient, shelves: S
     )
     for path in ("/", "/products", "/products/evil", "/products?tag=%3Ci%3Etag%3C%2Fi%3E"):
         html = page(client, path)
-        assert (
-            "alert(" not in re.sub(r"&[a-z#0-9]+;[^<>]*", "", html) or "<script>alert" not in html
-        )
-        assert "<script>alert" not in html
-        assert "onload=alert(5)>" not in html.replace("&#34;&gt;&lt;svg onload=alert(5)&gt;", "")
-        assert "javascript:" not in html
-        assert "<i>tag" not in html
+        for harm in ("<script>alert", "<svg onload", "javascript:", "<i>tag", "<style>"):
+            assert harm not in html
     html = page(client, "/products/evil")
     assert "Fine <b>words</b>" in html
     assert "onerror" not in html

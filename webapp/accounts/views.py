@@ -20,8 +20,6 @@ from webapp.core.security import limiter
 
 blueprint = Blueprint("accounts", __name__)
 
-# What a visitor brought along and keeps; everything else in the session ends with the login.
-KEPT = ("cart_id",)
 REFUSED = "That address and password don't belong together. Check both and try again."
 
 
@@ -102,9 +100,7 @@ def login() -> BaseResponse | str | tuple[str, int]:
 def logout() -> BaseResponse:
     """End the session of this browser."""
     logout_user()
-    kept = {name: session[name] for name in KEPT if name in session}
     session.clear()
-    session.update(kept)
     return redirect("/login", 303)
 
 
@@ -142,9 +138,7 @@ def same_site(target: str | None) -> str | None:
 
 def _open_session(user: User) -> None:
     # A session planted before the login must not become a logged-in one: begin a new one.
-    kept = {name: session[name] for name in KEPT if name in session}
     session.clear()
-    session.update(kept)
     login_user(SignedIn(user))
 
 

@@ -1,6 +1,7 @@
 """The catalogue on the command line: ``flask catalog import | export | collect``."""
 
 import contextlib
+import io
 import os
 import sys
 import tempfile
@@ -125,8 +126,10 @@ def export_command(file: Path) -> None:
     spreadsheet program: mind whose texts you open.
     """
     if str(file) == "-":
-        with open(sys.stdout.fileno(), "w", encoding="utf-8", newline="", closefd=False) as stream:
-            export_products(stream)
+        # Python's own standard output would translate line ends and choose the encoding.
+        stream = io.TextIOWrapper(click.get_binary_stream("stdout"), encoding="utf-8", newline="")
+        export_products(stream)
+        stream.detach()
         return
     try:
         count = _export_to(file)

@@ -251,6 +251,7 @@ class SlugRedirect(Base):
     """An address a product had before; it answers with a permanent redirect."""
 
     __tablename__ = "slug_redirect"
+    __table_args__ = (Index("ix_slug_redirect_product_id", "product_id"),)
 
     slug: Mapped[str] = mapped_column(primary_key=True)
     product_id: Mapped[int] = mapped_column(ForeignKey("product.id", ondelete="CASCADE"))

@@ -36,7 +36,8 @@ class NotOver(DomainError):
 
     def __init__(self, mail_id: int) -> None:
         super().__init__(
-            f"Mail {mail_id} can't be sent again: only one that failed, or whose fate is unknown, can."
+            f"Mail {mail_id} can't be sent again: "
+            "only one that failed, or whose fate is unknown, can."
         )
 
 

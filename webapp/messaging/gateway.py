@@ -100,7 +100,7 @@ class NullGateway:
     def hand_over(self, envelope: Envelope, before_end: Callable[[], bool]) -> Handover:
         if not before_end():
             return Handover(Outcome.WITHDRAWN)
-        return Handover(Outcome.ACCEPTED, "250 discarded")
+        return Handover(Outcome.ACCEPTED, f"250 {envelope.code} discarded")
 
 
 class FileGateway:

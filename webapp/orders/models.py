@@ -52,6 +52,7 @@ class CartSku(Base):
     __tablename__ = "cart_sku"
     __table_args__ = (
         UniqueConstraint("cart_id", "sku_id"),
+        Index("ix_cart_sku_sku_id", "sku_id"),
         CheckConstraint("quantity BETWEEN 1 AND 99", name="quantity"),
     )
 
@@ -64,7 +65,10 @@ class CartSku(Base):
 
 class CartDiscount(Base):
     __tablename__ = "cart_discount"
-    __table_args__ = (UniqueConstraint("cart_id", "discount_code_id"),)
+    __table_args__ = (
+        UniqueConstraint("cart_id", "discount_code_id"),
+        Index("ix_cart_discount_discount_code_id", "discount_code_id"),
+    )
 
     id: Mapped[int] = identity()
     cart_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("cart.id", ondelete="CASCADE"))
@@ -442,6 +446,7 @@ class ShipmentLine(Base):
     __tablename__ = "shipment_line"
     __table_args__ = (
         UniqueConstraint("shipment_id", "order_sku_id"),
+        Index("ix_shipment_line_order_sku_id", "order_sku_id"),
         CheckConstraint("quantity > 0", name="quantity"),
     )
 

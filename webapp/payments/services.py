@@ -32,7 +32,7 @@ CLAIM_SECONDS = 60
 
 
 def record_event(event: Event, *, ours: bool) -> bool:
-    """Keep a verified event; False when it was here already. Types we don't use are kept too."""
+    """Keep a verified event, once; returns whether it is new and waits to be handled."""
     wanted = ours and event.type in HANDLED
     now = clock.now()
     statement = (
@@ -51,7 +51,7 @@ def record_event(event: Event, *, ours: bool) -> bool:
         .on_conflict_do_nothing()
         .returning(StripeEvent.id)
     )
-    return db.session.scalar(statement) is not None
+    return db.session.scalar(statement) is not None and wanted
 
 
 def claim_events(limit: int) -> Sequence[StripeEvent]:

@@ -39,9 +39,9 @@ def stripe_webhook() -> tuple[dict[str, object], int]:
         logger.warning("webhook refused", extra={"why": refused.sentence, "count": count})
         return {"error": {"code": refused.code, "message": refused.sentence}}, 400
     live = config.stripe_secret_key.startswith(("sk_live_", "rk_live_"))
-    fresh = record_event(event, ours=event.livemode == live)
+    waits = record_event(event, ours=event.livemode == live)
     db.session.commit()
-    if fresh:
+    if waits:
         ring("jobs.payments.drain_events")
     return {"received": True}, 200
 

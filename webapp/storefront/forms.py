@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from flask_wtf import FlaskForm
 from wtforms import HiddenField, IntegerField, StringField
-from wtforms.validators import InputRequired, Length, NumberRange, Optional, Regexp
+from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, Regexp
 
 from webapp.core.errors import DomainError
 
@@ -33,25 +33,19 @@ class _Form(FlaskForm):
         csrf = False
 
     def sentence(self) -> str:
-        """Return the first thing that is wrong."""
-        return next(str(error) for errors in self.errors.values() for error in errors)
+        """Return what is wrong, in our words: a field's own come before its validators'."""
+        return str(next(iter(self.errors.values()))[-1])
 
 
 class AddForm(_Form):
     sku_id = IntegerField(validators=[InputRequired(), NumberRange(1, MAX_ID)])
-    quantity = IntegerField(
-        default=1,
-        validators=[
-            InputRequired(QUANTITY_SENTENCE),
-            NumberRange(1, MAX_QUANTITY, QUANTITY_SENTENCE),
-        ],
-    )
+    quantity = IntegerField(default=1, validators=[NumberRange(1, MAX_QUANTITY, QUANTITY_SENTENCE)])
 
 
 class ShippingForm(_Form):
     country = StringField(
         validators=[
-            InputRequired("Choose a country."),
+            DataRequired("Choose a country."),
             Regexp("[A-Za-z]{2}$", 0, "Choose a country."),
         ]
     )
@@ -61,7 +55,7 @@ class ShippingForm(_Form):
 class DiscountForm(_Form):
     code = StringField(
         filters=[lambda text: (text or "").replace("\0", "").strip()],
-        validators=[InputRequired("Enter a code."), Length(1, 64, "We don't know this code.")],
+        validators=[DataRequired("Enter a code."), Length(1, 64, "We don't know this code.")],
     )
     email = StringField(
         filters=[lambda text: (text or "").replace("\0", "").strip()],

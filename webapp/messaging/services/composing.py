@@ -10,6 +10,7 @@ from email.headerregistry import Address
 from email.policy import SMTP, SMTPUTF8, EmailPolicy
 from email.utils import format_datetime
 from functools import lru_cache
+from typing import Any
 
 import css_inline
 import idna
@@ -179,7 +180,7 @@ def compose(headers: Headers, words: Words) -> bytes:
     return b"".join(lines)
 
 
-def _header(policy: EmailPolicy, name: str, value: str) -> bytes:
+def _header(policy: "EmailPolicy[Any]", name: str, value: str) -> bytes:
     """Return the header folded, and encoded by RFC 2047 where need be."""
     return policy.fold_binary(*policy.header_store_parse(name, refuse_control(value, name)))
 

@@ -266,7 +266,7 @@ class RowReader:
 
     def _read_option_values(self, current: Current) -> list[str]:
         values = [self._get(name) for name in OPTION_VALUES]
-        if not any(values) and current.options == [DEFAULT_OPTION] and not current.variants:
+        if not any(values) and current.options == [DEFAULT_OPTION] and current.variants == 1:
             return [DEFAULT_VALUE, "", ""]
         for place, (column, value) in enumerate(zip(OPTION_VALUES, values, strict=True)):
             self._short(column)
