@@ -2,9 +2,11 @@
 
 from flask import Flask
 
+from admin.moments import init_moments
 from admin.site import build
 
 
 def install(app: Flask) -> None:
     """Add the back office at /admin."""
+    init_moments(app)
     build(app)

@@ -421,7 +421,7 @@ class Room(Guarded, FlaskAdminModelView):
         return f"{self.noun.capitalize()} {self.get_pk_value(row)}"
 
     def url_of(self, row: Row) -> str:
-        return self.get_url(".details_view", id=self.get_pk_value(row))
+        return str(self.get_url(".details_view", id=self.get_pk_value(row)))
 
     def buttons(self, row: Row) -> list[Action]:
         """Return the actions that make sense for ``row`` and that this person may take."""

@@ -1,12 +1,13 @@
 """The room of mails: who was sent what, what the server said, and the button to send it again."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import defer
 
 from admin.base import Column, Filter, Room, action
-from admin.subjects import subject_link
+from admin.subjects import gather_links, subject_link
 from webapp.accounts.permissions import Permission
 from webapp.messaging.models import Mail, MailState
 from webapp.messaging.services import send_again
@@ -29,9 +30,9 @@ class Mails(Room):
     search_hint = "Recipient, or subject like order:42"
     columns = (
         Column("subject", "Subject"),
+        Column("state", "State", "pill", sort=Mail.state),
         Column("recipient", "To"),
         Column("subject_ref", "About", "link", _about),
-        Column("state", "State", "pill", sort=Mail.state),
         Column("attempts", "Tries", "number"),
         Column("created_at", "Written", "moment", sort=Mail.id),
         Column("sent_at", "Sent", "moment", sort=Mail.sent_at),
@@ -69,6 +70,9 @@ class Mails(Room):
         return select(Mail).options(
             defer(Mail.text, raiseload=True), defer(Mail.html, raiseload=True)
         )
+
+    def gather(self, rows: Sequence[Any]) -> Mapping[Any, Mapping[str, Any]]:
+        return gather_links(rows, "subject_ref")
 
     def search(self, text: str) -> ColumnElement[bool]:
         if "@" in text and "." in text.rpartition("@")[2]:

@@ -79,9 +79,9 @@ class Orders(Room):
     search_hint = "Number, email or tracking number"
     columns = (
         Column("number", "Order", "text", lambda order: f"#{order.number}", sort=Order.id),
-        Column("placed_at", "Placed", "moment", sort=Order.placed_at),
-        Column("email", "Customer"),
         Column("status", "Status", "pill", sort=Order.status),
+        Column("email", "Customer"),
+        Column("placed_at", "Placed", "moment", sort=Order.placed_at),
         Column("pieces", "Items", "number"),
         Column(
             "total",

@@ -1,6 +1,7 @@
 """The room of Stripe's events: what was parked, why, and the button that tries it again."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, or_, select
@@ -8,7 +9,7 @@ from sqlalchemy.orm import defer
 from werkzeug import Response
 
 from admin.base import Action, Column, Filter, Room, action
-from admin.subjects import subject_link
+from admin.subjects import gather_links, subject_link
 from webapp.accounts.permissions import Permission
 from webapp.core.queue import ring
 from webapp.payments.models import EventState, StripeEvent
@@ -27,9 +28,9 @@ class StripeEvents(Room):
     search_hint = "Event or object id, or type"
     columns = (
         Column("type", "Type"),
-        Column("id", "Event", "code"),
-        Column("subject", "About", "link", _about),
         Column("state", "State", "pill", sort=StripeEvent.state),
+        Column("subject", "About", "link", _about),
+        Column("id", "Event", "code"),
         Column("attempts", "Tries", "number"),
         Column("received_at", "Received", "moment", sort=StripeEvent.received_at),
         Column("error", "Last error", "short"),
@@ -60,6 +61,9 @@ class StripeEvents(Room):
     def statement(self) -> Select[Any]:
         # A payload has kilobytes and a list shows none of it.
         return select(StripeEvent).options(defer(StripeEvent.payload, raiseload=True))
+
+    def gather(self, rows: Sequence[Any]) -> Mapping[Any, Mapping[str, Any]]:
+        return gather_links(rows, "subject")
 
     def search(self, text: str) -> ColumnElement[bool]:
         return or_(

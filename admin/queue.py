@@ -1,12 +1,13 @@
 """The room of jobs: what waits, what runs, what failed, and the button that runs it again."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import selectinload
 
 from admin.base import Column, Filter, Room, action
-from admin.subjects import subject_link
+from admin.subjects import gather_links, subject_link
 from webapp.accounts.permissions import Permission
 from webapp.core.db import db
 from webapp.core.models import Job, JobAttempt, JobState
@@ -32,8 +33,8 @@ class Jobs(Room):
     search_hint = "Path, subject like order:42, or number"
     columns = (
         Column("path", "Job", "text", short_path),
-        Column("subject", "About", "link", _about),
         Column("state", "State", "pill", sort=Job.state),
+        Column("subject", "About", "link", _about),
         Column("attempts", "Tries", "number"),
         Column("queue", "Queue"),
         Column("run_at", "Due", "moment", sort=Job.run_at),
@@ -69,6 +70,9 @@ class Jobs(Room):
         ),
     )
     details_template = "admin/queue/job.html"
+
+    def gather(self, rows: Sequence[Any]) -> Mapping[Any, Mapping[str, Any]]:
+        return gather_links(rows, "subject")
 
     def search(self, text: str) -> ColumnElement[bool]:
         if text.isascii() and text.isdigit() and len(text) < 19:

@@ -137,10 +137,6 @@ class FolderLock:
         self.path = path
         self._file: IO[str] | None = None
 
-    @property
-    def is_held(self) -> bool:
-        return self._file is not None
-
     def acquire(self) -> None:
         """Take it or raise SandboxError naming the process that has it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)

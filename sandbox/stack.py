@@ -14,7 +14,6 @@ from sandbox.processes import (
     OWNER_VARIABLE,
     ROOT,
     Child,
-    FolderLock,
     Ledger,
     SandboxError,
     spawn,
@@ -50,7 +49,6 @@ class Stack:
         self.port = 0
         self.fork = FORKS[0]
         self.children: dict[str, Child] = {}
-        self.lock = FolderLock(folder / "lock")
         self.ledger = Ledger(folder / "processes.json")
         self.postgres: PostgresServer | None = None
         self.redis: Redis | None = None
@@ -59,9 +57,8 @@ class Stack:
 
     # --- starting --------------------------------------------------------------------------------
 
-    def claim(self) -> None:
-        """Take the folder and end what a killed run left in it; SandboxError if it is in use."""
-        self.lock.acquire()
+    def end_orphans(self) -> None:
+        """End what a killed run left in this folder."""
         orphans = self.ledger.end_orphans()
         if orphans:
             self.steps.say(f"  Ended what an earlier run left: {', '.join(orphans)}.")
@@ -321,8 +318,6 @@ class Stack:
 
     def stop(self) -> None:
         """In the order that loses nothing: who takes requests first, who keeps data last."""
-        if not self.lock.is_held:
-            return
         (self.state.folder / "demo.env").unlink(missing_ok=True)
         leftovers = [name for name in self.children if name.startswith(("seed-", "migrate"))]
         for name in (*leftovers, *STOP_ORDER):
@@ -335,7 +330,6 @@ class Stack:
             self.postgres.stop()
         self.children.clear()
         self.ledger.end_orphans()
-        self.lock.release()
 
 
 def death_notice(child: Child) -> str:

@@ -5,21 +5,26 @@ import sys
 from collections.abc import Callable
 
 import click
-from flask import Flask
+from flask import Flask, current_app
 from flask.cli import with_appcontext
 
 from webapp.accounts.commands import staff
 from webapp.catalog.commands import catalog
 from webapp.core import forks
 from webapp.core.commands import Sentences
+from webapp.core.config import Config
 from webapp.core.db import db
 from webapp.core.models import Shop
 from webapp.core.state import current_config
 from webapp.doctor import examine
 from webapp.orders.commands import shop
 
+FACTORY = "factory"
 
-def init_cli(app: Flask) -> None:
+
+def init_cli(app: Flask, factory: Callable[[Config], Flask]) -> None:
+    """Add the commands; ``factory`` makes the app of another fork."""
+    app.extensions[FACTORY] = factory
     for command in (fork, catalog, staff, shop, doctor):
         app.cli.add_command(command)
 
@@ -109,13 +114,11 @@ def _migrate(name: str) -> bool:
 
 def _within(name: str, do: Callable[[], None]) -> None:
     """Run ``do`` in an app of the fork ``name``; this process's own app stays what it was."""
-    from webapp.factory import create_app
-
     config = current_config()
     if name == config.database_name:
         do()
         return
-    other = create_app(config.model_copy(update={"database_name": name}))
+    other = current_app.extensions[FACTORY](config.model_copy(update={"database_name": name}))
     with other.app_context():
         do()
         db.engine.dispose()

@@ -43,7 +43,7 @@ def create_app(config: Config) -> Flask:
     init_errors(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
-    cli.init_cli(app)
+    cli.init_cli(app, create_app)
     return app
 
 

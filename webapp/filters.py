@@ -1,10 +1,14 @@
 """What every template may call and count on: money, dates, the shop and the visitor's cart."""
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import lru_cache
+from typing import Any
 
 from babel.dates import format_date, format_datetime
 from flask import Flask, g, has_request_context, request
+from flask import url_for as flask_url_for
 from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.core.errors import ConfigError
@@ -19,8 +23,40 @@ DEFAULT_LOCALE = "en_US"
 
 
 def init_filters(app: Flask) -> None:
-    app.jinja_env.filters.update(money=money, date=show_date, datetime=show_datetime)
+    app.jinja_env.filters.update(
+        money=money, date=show_date, datetime=show_datetime, drawing=drawing
+    )
+    app.jinja_env.globals["url_for"] = _remembering_url_for()
     app.context_processor(shop_context)
+
+
+def _remembering_url_for() -> Callable[..., str]:
+    """Return ``url_for`` for templates: an address is built once, as each costs 10 us.
+
+    It depends on nothing but the routes and the prefix we are mounted under.
+    """
+
+    @lru_cache(maxsize=8192)
+    def build(_prefix: str, endpoint: str, values: tuple[tuple[str, object], ...]) -> str:
+        return flask_url_for(endpoint, **dict(values))  # type: ignore[arg-type]
+
+    def url_for(endpoint: str, **values: Any) -> str:
+        if not has_request_context() or endpoint.startswith(".") or "_external" in values:
+            return flask_url_for(endpoint, **values)
+        try:
+            return build(request.environ.get("SCRIPT_NAME", ""), endpoint, tuple(values.items()))
+        except TypeError:  # a value that can't be a key, like a list
+            return flask_url_for(endpoint, **values)
+
+    return url_for
+
+
+@lru_cache(maxsize=8192)
+def drawing(seed: object) -> tuple[int, int]:
+    """Return the tint and the number of the drawing that stands in for a picture not there yet."""
+    letters = str(seed).encode()
+    number = 2 * sum(letters) + 11 * sum(letters[::2]) + 29 * sum(letters[::3])
+    return (number // 14 + len(letters)) % 6, number % 14
 
 
 def money(amount: int | None, currency: str) -> str:

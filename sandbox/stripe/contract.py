@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, Protocol
 
-from sandbox.stripe import wheel
+from sandbox.stripe import params, wheel
 from sandbox.stripe.wheel import Choice, Many, Mapping, OneOf, Page, Record, Scalar, Shape
 
 Json = dict[str, Any]
@@ -66,20 +66,20 @@ def violations(exchange: Exchanged) -> list[str]:
     return sent + [f"response {text}" for text in _error(exchange.response)]
 
 
-def request_violations(method: str, path: str, params: Json) -> list[str]:
+def request_violations(method: str, path: str, sent: Json) -> list[str]:
     """What is wrong with the parameters of a call that may never have been made."""
     route = wheel.find_route(method, path)
     if route is None:
         return [f"{method} {path} is no route that the wheel knows."]
     if route.params is None:
-        return [f"request {name}: unknown parameter" for name in params]
-    return [f"request {text}" for text in _Check(sent=True).record(route.params, params, "")]
+        return [f"request {name}: unknown parameter" for name in sent]
+    return [f"request {text}" for text in _Check(sent=True).record(route.params, sent, "")]
 
 
 def object_violations(value: Json) -> list[str]:
     """What is wrong with one of Stripe's objects, such as a webhook's event."""
     kind = value.get("object")
-    resource = wheel.resources().get(str(kind))
+    resource = wheel.find_resource(str(kind))
     if resource is None:
         return [f"object {kind!r} is none that the wheel knows"]
     return list(_returned(resource, value))
@@ -136,10 +136,16 @@ class _Check:
         if isinstance(shape, Record):
             return isinstance(value, dict) and self.same_kind(shape, value)
         if isinstance(shape, Mapping | Page):
-            return isinstance(value, dict)
+            return isinstance(self.as_hash(value), dict)
         if isinstance(shape, Many):
-            return isinstance(value, list)
+            return isinstance(self.as_list(value), list)
         return not isinstance(value, dict | list)
+
+    def as_hash(self, value: Any) -> Any:
+        return params.as_hash(value) if self.sent else value
+
+    def as_list(self, value: Any) -> Any:
+        return params.as_list(value) if self.sent else value
 
     def same_kind(self, record: Record, value: Json) -> bool:
         kind = record.fields.get("object")
@@ -176,7 +182,7 @@ class _Check:
         if not isinstance(data, dict) or not isinstance(data.get("object"), dict):
             yield "data[object]: missing"
             return
-        resource = wheel.resources().get(str(data["object"].get("object")))
+        resource = wheel.find_resource(str(data["object"].get("object")))
         if resource is None:
             yield f"data[object]: unknown object {data['object'].get('object')!r}"
             return
@@ -191,6 +197,7 @@ class _Check:
                 yield from self.walk(known.shape, before, name)
 
     def many(self, shape: Many, value: Any, path: str) -> Iterator[str]:
+        value = self.as_list(value)
         if not isinstance(value, list):
             yield f"{path}: {value!r} is no list"
             return
@@ -198,6 +205,7 @@ class _Check:
             yield from self.walk(shape.item, item, _join(path, index))
 
     def mapping(self, shape: Mapping, value: Any, path: str) -> Iterator[str]:
+        value = self.as_hash(value)
         if not isinstance(value, dict):
             yield f"{path}: {value!r} is no hash"
             return

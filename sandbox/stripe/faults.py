@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from sandbox.stripe.errors import ApiError
 from sandbox.stripe.store import Json
 
-
 _WORDS = ("timeout", "reset", "slow")
 
 

@@ -39,9 +39,23 @@ def _listed(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     inner = {key: _listed(item) for key, item in value.items()}
-    if inner and all(key.isdecimal() for key in inner):
-        return [inner[key] for key in sorted(inner, key=int)]
+    if inner and list(inner) == [str(index) for index in range(len(inner))]:
+        return list(inner.values())
     return inner
+
+
+def as_list(value: Any) -> Any:
+    """A hash whose keys are all numbers as the array it may have been meant to be."""
+    if isinstance(value, dict) and value and all(key.isdecimal() for key in value):
+        return [value[key] for key in sorted(value, key=int)]
+    return value
+
+
+def as_hash(value: Any) -> Any:
+    """An array as the hash with numbers for keys that a form cannot tell it from."""
+    if isinstance(value, list):
+        return {str(index): item for index, item in enumerate(value)}
+    return value
 
 
 def check(record: Record | None, raw: Json) -> Json:
@@ -93,9 +107,10 @@ def _value(shape: Shape, value: Any, path: str) -> Any:
             raise InvalidParams(400, "Invalid object", param=path)
         return _record(shape, value, path)
     if isinstance(shape, Many):
-        if not isinstance(value, list):
+        items = as_list(value)
+        if not isinstance(items, list):
             raise InvalidParams(400, "Invalid array", param=path)
-        return [_value(shape.item, item, _join(path, i)) for i, item in enumerate(value)]
+        return [_value(shape.item, item, _join(path, i)) for i, item in enumerate(items)]
     if isinstance(shape, Mapping):
         return _mapping(shape, value, path)
     if isinstance(shape, Choice):
@@ -105,8 +120,7 @@ def _value(shape: Shape, value: Any, path: str) -> Any:
 
 
 def _mapping(shape: Mapping, value: Any, path: str) -> Json:
-    if isinstance(value, list):
-        value = {str(index): item for index, item in enumerate(value)}
+    value = as_hash(value)
     if not isinstance(value, dict):
         raise InvalidParams(400, "Invalid object", param=path)
     # In a free hash an empty string unsets its key, so it must get through.
@@ -127,9 +141,9 @@ def _one_of(shape: OneOf, value: Any, path: str) -> Any:
 
 def _fits(shape: Shape, value: Any) -> bool:
     if isinstance(shape, Record | Mapping):
-        return isinstance(value, dict)
+        return isinstance(value if isinstance(shape, Record) else as_hash(value), dict)
     if isinstance(shape, Many):
-        return isinstance(value, list)
+        return isinstance(as_list(value), list)
     if not isinstance(value, str):
         return False
     if isinstance(shape, Choice):

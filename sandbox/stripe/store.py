@@ -76,7 +76,7 @@ class Store:
         self.lock = threading.RLock()
         self._depth = 0
         self._db = sqlite3.connect(
-            folder / "stripe.sqlite3", check_same_thread=False, isolation_level=None, timeout=2
+            folder / "stripe.sqlite3", check_same_thread=False, isolation_level=None, timeout=0.5
         )
         try:
             # Exclusive: two sandboxes on one folder would each deliver every webhook.

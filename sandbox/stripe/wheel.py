@@ -237,10 +237,13 @@ def _service_sources() -> tuple[tuple[Path, str], ...]:
     )
 
 
+def _dotted(path: Path) -> str:
+    return ".".join(["stripe", *path.relative_to(root()).with_suffix("").parts])
+
+
 @cache
 def _routes_in(path: Path) -> tuple[Route, ...]:
-    dotted = ".".join(["stripe", *path.relative_to(root()).with_suffix("").parts])
-    module = load(dotted)
+    module = load(_dotted(path))
     return tuple(
         route
         for record in module.records.values()
@@ -304,17 +307,23 @@ def find_route(method: str, path: str) -> Route | None:
 
 
 @cache
-def resources() -> dict[str, Record]:
-    """Resource class by the value of its `object` property."""
-    found: dict[str, Record] = {}
+def _resource_files() -> dict[str, Path]:
+    found: dict[str, Path] = {}
     for path in sorted(root().rglob("_*.py")):
         parts = path.relative_to(root()).parts
         if "params" in parts or "v2" in parts or path.name.endswith("_service.py"):
             continue
         match = re.search(r'OBJECT_NAME: ClassVar\[Literal\["([^"]+)"\]\]', path.read_text())
         if match:
-            dotted = ".".join(["stripe", *path.relative_to(root()).with_suffix("").parts])
-            module = load(dotted)
-            first = next(iter(module.records.values()))
-            found[match.group(1)] = first
+            found[match.group(1)] = path
     return found
+
+
+@cache
+def find_resource(kind: str) -> Record | None:
+    """The resource class whose `object` property has this value."""
+    path = _resource_files().get(kind)
+    if path is None:
+        return None
+    records = load(_dotted(path)).records
+    return next(iter(records.values()))

@@ -111,6 +111,15 @@ def test_a_sku_of_another_product_is_refused(session: Session, import_rows: Impo
     assert count(session) == (1, 1)
 
 
+def test_a_variant_is_not_given_the_sku_of_another_product(
+    session: Session, import_rows: ImportRows
+) -> None:
+    coat = {**shirt(), "Handle": "coat"}
+    import_rows(shirt(Variant_SKU="A"), coat)
+    report = import_rows({**coat, "Variant SKU": "A"})
+    assert problems(report) == [(2, "Variant SKU “A” belongs to the product “shirt”.")]
+
+
 def test_an_option_value_without_the_option_is_told_where_it_stands(
     import_rows: ImportRows,
 ) -> None:

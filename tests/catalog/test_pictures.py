@@ -28,7 +28,7 @@ def picture_bytes(
     width: int = 40, height: int = 30, kind: str = "JPEG", mode: str = "RGB", **options: object
 ) -> bytes:
     output = io.BytesIO()
-    Image.new(mode, (width, height), "red").save(output, kind, **options)  # type: ignore[arg-type]
+    Image.new(mode, (width, height), "red").save(output, kind, **options)
     return output.getvalue()
 
 
@@ -60,7 +60,8 @@ class Server:
         self._thread.start()
 
     def url(self, path: str, body: bytes = b"", status: int = 200, **headers: str) -> str:
-        self.answers[path] = (status, headers, body)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.answers[path] = (status, named, body)
         return f"http://localhost:{self._server.server_port}{path}"
 
     def stop(self) -> None:
@@ -127,7 +128,7 @@ def test_a_picture_that_fails_is_tried_five_times_ever_more_rarely(
 ) -> None:
     picture = add(server.url("/gone", status=404))
     start = datetime(2030, 1, 1, tzinfo=UTC)
-    tries = []
+    tries: list[int] = []
     for minute in range(0, 60 * 12, 2):
         with clock.frozen(start + timedelta(minutes=minute)):
             fetch_pictures()
@@ -284,7 +285,7 @@ def test_only_plain_web_addresses_are_fetched(url: str) -> None:
 def test_what_is_too_big_is_left_when_it_is_known(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    announced = server.url("/a", b"", **{"Content-Length": str(11 << 20)})
+    announced = server.url("/a", b"", Content_Length=str(11 << 20))
     with pytest.raises(UnusablePicture, match="bigger than 10 MB"):
         downloading.download(announced, allow_private=True)
     monkeypatch.setattr(downloading, "MAX_BYTES", 1 << 20)

@@ -282,7 +282,7 @@ def _product(draw: st.DrawFn, handle: str) -> list[Row]:
     )
     images = draw(st.integers(0, 5))
     rows: list[Row] = [
-        dict.fromkeys(STANDARD, "") | {"Handle": handle} for _ in range(max(len(variants), images))
+        {**dict.fromkeys(STANDARD, ""), "Handle": handle} for _ in range(max(len(variants), images))
     ]
     rows[0] |= {
         "Title": draw(name_text),

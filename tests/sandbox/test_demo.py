@@ -43,7 +43,12 @@ class Run:
     process: subprocess.Popen[bytes]
     output: Path
     ready: Path
-    seconds: float
+    began: float
+
+    @property
+    def is_ready(self) -> bool:
+        """FILE is of this run: one that a killed run left is older."""
+        return self.ready.exists() and self.ready.stat().st_mtime >= self.began
 
     @property
     def told(self) -> dict[str, Any]:
@@ -67,7 +72,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def begin(home: Path, *arguments: str) -> Run:
     """Start on the state folder and wait until it is ready (or has ended)."""
-    output, ready, began = home / "output", home / "ready.json", time.monotonic()
+    output, ready, began = home / "output", home / "ready.json", time.time()
     command = [sys.executable, "-m", "sandbox.demo", "--state", str(home / "state")]
     command += ["--ready", str(ready), *arguments]
     if "--port" not in arguments:
@@ -77,13 +82,14 @@ def begin(home: Path, *arguments: str) -> Run:
         process = subprocess.Popen(
             command, cwd=ROOT, env={**env, **HOSTILE}, stdout=file, stderr=subprocess.STDOUT
         )
-    wait_until(lambda: ready.exists() or process.poll() is not None, 180)
-    return Run(process, output, ready, time.monotonic() - began)
+    run = Run(process, output, ready, began)
+    wait_until(lambda: run.is_ready or process.poll() is not None, 180)
+    return run
 
 
 def started(home: Path) -> Run:
     run = begin(home)
-    assert run.ready.exists(), run.output.read_text()
+    assert run.is_ready, run.output.read_text()
     return run
 
 

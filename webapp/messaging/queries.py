@@ -48,5 +48,5 @@ def count_by_state() -> dict[MailState, int]:
     """Return how many mails are in each state; every state is named, also with 0."""
     statement = select(Mail.state, func.count()).group_by(Mail.state)
     counts = dict.fromkeys(MailState, 0)
-    counts.update(db.session.execute(statement).tuples())
+    counts.update((state, count) for state, count in db.session.execute(statement))
     return counts

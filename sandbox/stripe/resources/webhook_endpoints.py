@@ -44,8 +44,9 @@ def current_secret(row: Row) -> str:
 
 def roll(world: World, row: Row, overlap_s: float) -> str:
     """A new secret; the old one signs beside it until the overlap ends. Returns the new one."""
+    ends = time.time() + overlap_s
     for secret in row.private["secrets"]:
-        secret["until"] = secret["until"] or time.time() + overlap_s
+        secret["until"] = min(secret["until"] or ends, ends)
     row.private["secrets"].append({"value": webhook_secret(), "until": None})
     world.save(row)
     return current_secret(row)

@@ -32,9 +32,6 @@ def post(
     nothing. ``subject_ref`` ("order:42") puts it on that thing's timeline.
     Raises InvalidAddress or InvalidHeader.
     """
-    there = _find(dedupe_key)
-    if there is not None:
-        return there
     shop = get_shop()
     words = write(kind, context)
     values = {
@@ -52,7 +49,7 @@ def post(
     statement = insert(Mail).values(values).on_conflict_do_nothing(index_elements=["dedupe_key"])
     mail: Mail | None = db.session.scalar(statement.returning(Mail))
     if mail is None:
-        # Another transaction posted it while this one was rendering; it has committed by now.
+        # Posted before, perhaps a moment ago: the insert waited for that transaction's end.
         return db.session.scalars(select(Mail).where(Mail.dedupe_key == dedupe_key)).one()
     promise(mail.id, subject_ref, key=f"mail:{mail.id}")
     return mail
@@ -68,10 +65,6 @@ def promise(mail_id: int, subject_ref: str | None, key: str | None = None) -> No
         key=key,
         max_attempts=TRIES,
     )
-
-
-def _find(dedupe_key: str) -> Mail | None:
-    return db.session.scalars(select(Mail).where(Mail.dedupe_key == dedupe_key)).one_or_none()
 
 
 def _sender(shop: Shop) -> str:

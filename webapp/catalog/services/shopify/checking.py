@@ -51,7 +51,7 @@ FROM import_variant v
 JOIN sku k ON k.code = v.code
 JOIN product_sku ps ON ps.sku_id = k.id
 JOIN product p ON p.id = ps.product_id
-WHERE v.sku_id IS NULL AND v.code <> ''
+WHERE v.code <> '' AND k.id <> v.sku_id
 GROUP BY v.line, v.code
 """
 # Shopify deletes the variants of such a product; that is never what the file's maker wants.

@@ -1,0 +1,1 @@
+"""What we claim about speed, measured: every number beside a rival of the same run."""

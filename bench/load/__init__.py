@@ -1,0 +1,105 @@
+"""Makes load: wrk where it is installed, as it costs the shared cores least, else our own client.
+
+Both keep ``connections`` requests in flight (a closed loop) and report alike.
+"""
+
+import json
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sandbox.processes import SandboxError
+
+CONNECTIONS = 8
+SCRIPTS = Path(__file__).parent
+GRACE_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a slice of load saw. Latencies in milliseconds, from sent to answered."""
+
+    requests: int
+    seconds: float
+    p50: float
+    p95: float
+    p99: float
+
+    @property
+    def rate(self) -> float:
+        """Requests answered per second."""
+        return self.requests / self.seconds
+
+
+def generator() -> str:
+    """Say who makes the load."""
+    if _wrk():
+        return f"Load: wrk, {CONNECTIONS} connections in a closed loop, one thread."
+    return (
+        f"Load: our Python client, {CONNECTIONS} connections in a closed loop, one process. It"
+        " takes more of the shared cores than wrk would, most of all from the fastest contestant."
+    )
+
+
+@cache
+def _wrk() -> str | None:
+    return shutil.which("wrk")
+
+
+def press(url: str, seconds: int, connections: int = CONNECTIONS) -> Load:
+    """Ask for one address for ``seconds``; SandboxError if any answer isn't a success."""
+    wrk = _wrk()
+    if wrk:
+        command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s"]
+        return _measure([*command, "-s", str(SCRIPTS / "press.lua"), url], seconds, url)
+    command = [sys.executable, str(SCRIPTS / "client.py"), url, str(connections), str(seconds)]
+    return _measure(command, seconds, url)
+
+
+def replay(url: str, requests: Path, seconds: int, connections: int = CONNECTIONS) -> Load:
+    """Send each of the prepared requests once, for at most ``seconds``. See ``write_requests``."""
+    wrk = _wrk()
+    if wrk:
+        command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s"]
+        script = ["-s", str(SCRIPTS / "replay.lua"), url, "--", str(requests)]
+        return _measure([*command, *script], seconds, url)
+    command = [sys.executable, str(SCRIPTS / "client.py"), url, str(connections), str(seconds)]
+    return _measure([*command, str(requests)], seconds, url)
+
+
+def write_requests(
+    target: Path, url: str, posts: Sequence[tuple[str, dict[str, str], bytes]]
+) -> None:
+    """Prepare POST requests, ``(path, headers, body)`` each, so that sending costs next to nothing.
+
+    The file's format: length as four bytes, little end first, then the request as on the wire.
+    """
+    host = urlsplit(url).netloc
+    with target.open("wb") as file:
+        for path, headers, body in posts:
+            lines = [f"POST {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}"]
+            lines += [f"{name}: {value}" for name, value in headers.items()]
+            request = "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+            file.write(struct.pack("<I", len(request)) + request)
+
+
+def _measure(command: list[str], seconds: int, url: str) -> Load:
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=seconds + GRACE_SECONDS
+    )
+    lines = done.stdout.strip().splitlines()
+    if done.returncode != 0 or not lines or not lines[-1].startswith("{"):
+        raise SandboxError(f"The load on {url} failed:\n{done.stdout[-500:]}{done.stderr[-2000:]}")
+    found = json.loads(lines[-1])
+    if found["failed"] or not found["requests"]:
+        raise SandboxError(
+            f"{found['failed']} of {found['requests']} requests to {url} failed:"
+            f" {json.dumps(found['errors'])}"
+        )
+    return Load(found["requests"], found["seconds"], found["p50"], found["p95"], found["p99"])

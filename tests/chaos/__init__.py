@@ -1,0 +1,1 @@
+"""What kills, races and floods must not do to a sale."""

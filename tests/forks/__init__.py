@@ -1,0 +1,1 @@
+"""Two forks on one Postgres and one Redis: nothing of one is any use in the other."""

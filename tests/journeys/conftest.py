@@ -1,0 +1,121 @@
+"""The running demo and a real browser, for tests that walk through the business like a person."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from sandbox.ports import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+START_SECONDS = 180
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A running demo: its ready file and what a test reads from its neighbours."""
+
+    ready: dict[str, Any]
+    state: Path
+
+    @property
+    def web(self) -> str:
+        return str(self.ready["web"])
+
+    def mails(self, to: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = requests.get(
+            f"{self.ready['mailbox']}/api/messages", params={"to": to}, timeout=10
+        ).json()
+        return found
+
+    def wait_for_mail(self, to: str, subject: str) -> dict[str, Any]:
+        """Return the first mail whose subject contains ``subject``, waiting for the worker."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            for mail in self.mails(to):
+                if subject.lower() in mail["subject"].lower():
+                    return mail
+            time.sleep(0.1)
+        raise AssertionError(f"no mail about {subject!r}: {[m['subject'] for m in self.mails(to)]}")
+
+    def flask(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the app on the demo's own settings."""
+        settings = dict(
+            line.split("=", 1) for line in (self.state / "demo.env").read_text().splitlines()
+        )
+        plain = {name: value.strip("'") for name, value in settings.items()}
+        return subprocess.run(
+            [sys.executable, "-m", "flask", "--app", "wsgi", *command],
+            cwd=ROOT,
+            env=os.environ | plain,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """The whole business on a fresh state, as ``./dev demo`` starts it."""
+    state = tmp_path_factory.mktemp("demo")
+    ready = state / "ready.json"
+    command = [sys.executable, "-m", "sandbox.demo", "--state", str(state / "state")]
+    command += ["--port", str(free_port(None)), "--ready", str(ready)]
+    with (state / "output.txt").open("w") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not ready.exists():
+            assert process.poll() is None, (state / "output.txt").read_text()
+            assert time.monotonic() < deadline, (state / "output.txt").read_text()
+            time.sleep(0.1)
+        yield Demo(json.loads(ready.read_text()), state / "state")
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A phone in a shopper's hand; any script error or broken rule of the CSP fails the test."""
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on(
+        "console",
+        lambda message: wrong.append(message.text)
+        if message.type == "error" and "Content Security Policy" in message.text
+        else None,
+    )
+    yield page
+    context.close()
+    assert wrong == []
