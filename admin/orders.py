@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, func, select, union
 from sqlalchemy.orm import joinedload, selectinload
 
 from admin.base import Column, Filter, Money, Room, action, actor
-from admin.timeline import tell
+from admin.timeline import payment_of, tell
 from webapp.accounts.permissions import Permission
 from webapp.core.db import db
 from webapp.core.errors import DomainError
@@ -58,8 +58,11 @@ def unshipped(order: Order) -> list[OrderSku]:
 
 def refundable(order: Order) -> int:
     """Return what Stripe holds of the order and nobody has asked back yet, in minor units."""
+    paid = payment_of(order)
+    if paid is None:
+        return 0
     ours = sum(each.amount for each in order.refunds if each.state != RefundState.FAILED)
-    return max(0, order.payment.amount - max(ours, order.payment.amount_refunded))
+    return max(0, paid.amount - max(ours, paid.amount_refunded))
 
 
 def _can_ship(order: Order) -> bool:
@@ -263,8 +266,8 @@ def _by_email(text: str) -> ColumnElement[bool]:
 
 
 def _refunded(order: Order) -> Money | None:
-    given = order.payment.amount_refunded
-    return Money(given, order.currency) if given else None
+    paid = payment_of(order)
+    return Money(paid.amount_refunded, order.currency) if paid and paid.amount_refunded else None
 
 
 def _why(order: Order) -> str | None:

@@ -23,7 +23,7 @@ def subject_links(subjects: Iterable[str | None]) -> dict[str, Link]:
     numbers: dict[int, int] = {}
     if ids:
         rows = db.session.execute(select(Order.id, Order.number).where(Order.id.in_(ids)))
-        numbers = dict(rows.tuples())
+        numbers = {row.id: row.number for row in rows}
     return {subject: _link(subject, numbers) for subject in wanted}
 
 

@@ -15,6 +15,7 @@ from webapp.messaging.queries import MailLine, list_mails
 from webapp.orders.models import (
     Checkout,
     Order,
+    OrderPayment,
     OrderRefund,
     OrderState,
     OrderStatus,
@@ -68,6 +69,11 @@ def tell(order: Order) -> list[Entry]:
     return sorted(entries, key=lambda entry: entry.at)
 
 
+def payment_of(order: Order) -> OrderPayment | None:
+    """Return the payment. An order always has one; a broken one must still be shown to mend it."""
+    return order.payment
+
+
 def _checkout(order: Order) -> Iterator[Entry]:
     checkout = db.session.get(Checkout, order.checkout_id) if order.checkout_id else None
     if checkout is None:
@@ -80,7 +86,9 @@ def _checkout(order: Order) -> Iterator[Entry]:
 
 
 def _payment(order: Order) -> Iterator[Entry]:
-    paid = order.payment
+    paid = payment_of(order)
+    if paid is None:
+        return
     amount = format_money(paid.amount, paid.currency)
     yield Entry(paid.paid_at, f"Paid {amount}", paid.stripe_session_id, "good", "payment")
 

@@ -75,7 +75,7 @@ class Ground:
                 _command(app, "catalog", "import", str(DATA / name))
             _command(app, "shop", "seed-shipping")
         with self.postgres.connect(TEMPLATE) as connection:
-            connection.execute("UPDATE sku_inventory SET on_hand = %s WHERE on_hand > 0", (STOCK,))
+            connection.execute("UPDATE sku_inventory SET tracked = true, on_hand = %s", (STOCK,))
             connection.execute("VACUUM ANALYZE")
 
     def site(self, name: str) -> "Site":

@@ -6,7 +6,7 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Interrupted(BaseException):  # noqa: N818  (like KeyboardInterrupt, it isn't an error)
+class Interrupted(BaseException):
     """Leave whatever is being waited for."""
 
 

@@ -128,7 +128,7 @@ def _stop(children: list[Child]) -> None:
         child.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis that FLUSHALL may hit without hurting anybody else."""
     server = Redis(tmp_path_factory.mktemp("redis"))

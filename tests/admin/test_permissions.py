@@ -1,6 +1,7 @@
 """Every room for every role: what is open, what is refused, also to a POST without its button."""
 
 import re
+from itertools import pairwise
 
 import pytest
 from flask import Flask
@@ -187,7 +188,7 @@ def _failed_job() -> Job:
 
 def test_roles_are_a_ladder() -> None:
     ladder = [Role.VIEWER, Role.STAFF, Role.MANAGER, Role.ADMIN, Role.OWNER]
-    for lower, higher in zip(ladder, ladder[1:], strict=False):
+    for lower, higher in pairwise(ladder):
         assert PERMISSIONS[lower] <= PERMISSIONS[higher]
     assert PERMISSIONS[Role.OWNER] == frozenset(Permission)
     assert not any(allows(None, permission) for permission in Permission)

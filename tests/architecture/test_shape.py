@@ -61,8 +61,8 @@ def test_every_foreign_key_has_an_index(connection: Connection) -> None:
     inspector = inspect(connection)
     missing = []
     for table in Base.metadata.tables:
-        leading = {tuple(i["column_names"])[0] for i in inspector.get_indexes(table)}
-        leading |= {tuple(u["column_names"])[0] for u in inspector.get_unique_constraints(table)}
+        leading = {i["column_names"][0] for i in inspector.get_indexes(table)}
+        leading |= {u["column_names"][0] for u in inspector.get_unique_constraints(table)}
         leading.add(inspector.get_pk_constraint(table)["constrained_columns"][0])
         for key in inspector.get_foreign_keys(table):
             if key["constrained_columns"][0] not in leading:

@@ -1,5 +1,25 @@
 """What every test of this folder stands on: processes that may be killed, a Redis to empty."""
 
-from tests.processes import neighbours, own_redis
+from collections.abc import Iterator
 
-__all__ = ["neighbours", "own_redis"]
+import pytest
+
+from tests.processes import Business, Neighbours, neighbours, own_redis, run_business
+from tests.services import Addresses
+
+__all__ = ["crowded_business", "neighbours", "own_redis"]
+
+
+@pytest.fixture(scope="session")
+def crowded_business(
+    addresses: Addresses,
+    own_redis: str,
+    neighbours: Neighbours,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Business]:
+    """Four web processes, two workers and a clock, for many visitors at once."""
+    folder = tmp_path_factory.mktemp("crowded")
+    with run_business(addresses, own_redis, neighbours, folder, WEB_CONCURRENCY="4") as business:
+        business.open_shop()
+        business.start("web", "worker", "worker-2", "clock")
+        yield business

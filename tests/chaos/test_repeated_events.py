@@ -9,8 +9,7 @@ import pytest
 import requests
 
 from tests.factories.sales import StripeDesk, sign_payload
-from tests.processes import Business, Buyer, Neighbours, all_at_once, run_business
-from tests.services import Addresses
+from tests.processes import Business, Buyer, all_at_once
 
 pytestmark = pytest.mark.chaos
 
@@ -18,19 +17,13 @@ TIMES = 50
 COMPLETED = "checkout.session.completed"
 
 
-@pytest.fixture(scope="module")
-def business(
-    addresses: Addresses,
-    own_redis: str,
-    neighbours: Neighbours,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Business]:
-    """Four web processes and two workers; no webhook comes but those a test sends."""
-    folder = tmp_path_factory.mktemp("business")
-    with run_business(addresses, own_redis, neighbours, folder, WEB_CONCURRENCY="4") as business:
-        business.open_shop(webhook=False)
-        business.start("web", "worker", "worker-2", "clock")
-        yield business
+@pytest.fixture
+def business(crowded_business: Business) -> Iterator[Business]:
+    """A business that no webhook reaches but those a test sends."""
+    stripe = crowded_business.neighbours
+    stripe.control("chaos", drop=1.0)
+    yield crowded_business
+    stripe.control("chaos", drop=0.0)
 
 
 class Purchase:

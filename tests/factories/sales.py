@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from webapp.core.db import db
 from webapp.core.models import Shop
-from webapp.orders.models import Cart, Checkout, ShippingMethod
+from webapp.orders.models import Checkout, ShippingMethod
 from webapp.orders.queries import view_cart
 from webapp.orders.services.cart import add_to_cart, choose_shipping, open_cart
 from webapp.orders.services.checkout import open_checkout

@@ -69,6 +69,7 @@ class Demo:
             capture_output=True,
             text=True,
             timeout=120,
+            check=False,
         )
 
 
@@ -112,9 +113,11 @@ def page(browser: Browser) -> Iterator[Page]:
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on(
         "console",
-        lambda message: wrong.append(message.text)
-        if message.type == "error" and "Content Security Policy" in message.text
-        else None,
+        lambda message: (
+            wrong.append(message.text)
+            if message.type == "error" and "Content Security Policy" in message.text
+            else None
+        ),
     )
     yield page
     context.close()

@@ -1,6 +1,7 @@
 """Filling a cart: what changed is told, what can't be is refused with a sentence."""
 
 import uuid
+from typing import Any
 
 import pytest
 from sqlalchemy import update
@@ -42,7 +43,7 @@ def view(cart_id: uuid.UUID) -> CartView:
     return view_cart(cart_id, get_shop())
 
 
-def make_code(code: str = "TEN", **values: object) -> None:
+def make_code(code: str = "TEN", **values: Any) -> None:
     terms = {"kind": DiscountKind.PERCENT, "value": 1000} | values
     db.session.add(DiscountCode(code=code, **terms))
     db.session.commit()
@@ -133,7 +134,7 @@ def test_a_code_takes_off_and_can_be_removed(sku_id: int) -> None:
     ],
 )
 def test_a_code_that_does_not_hold_says_why(
-    sku_id: int, terms: dict[str, object], sentence: str
+    sku_id: int, terms: dict[str, Any], sentence: str
 ) -> None:
     make_code(**terms)
     with pytest.raises(InvalidDiscount, match=sentence):

@@ -1,6 +1,7 @@
 """What a cart costs: the figures add up for every cart there can be."""
 
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from webapp.orders.models import DiscountKind
 from webapp.orders.pricing import Discount, Item, Quote, Shipping, Tax, price

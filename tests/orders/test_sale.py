@@ -21,6 +21,8 @@ from webapp.orders.models import (
     CartState,
     Checkout,
     CheckoutState,
+    DiscountCode,
+    DiscountKind,
     NeedsAction,
     Order,
     OrderBillingAddress,
@@ -34,7 +36,6 @@ from webapp.orders.models import (
     OrderStatus,
     RefundState,
 )
-from webapp.orders.models import DiscountCode, DiscountKind
 from webapp.orders.services import settlement
 from webapp.orders.services.cart import apply_discount
 from webapp.orders.services.checkout import open_checkout
@@ -56,9 +57,7 @@ def drain() -> None:
 
 
 def inventory() -> tuple[int, int]:
-    found = db.session.scalars(
-        select(SkuInventory).execution_options(populate_existing=True)
-    ).one()
+    found = db.session.scalars(select(SkuInventory).execution_options(populate_existing=True)).one()
     return found.on_hand, found.reserved
 
 
@@ -303,9 +302,7 @@ def test_pressing_twice_opens_one_session(stripe_desk: StripeDesk, checkout: Che
     assert len(stripe_desk.client.v1.checkout.sessions.list().data) == 1
 
 
-def test_a_changed_cart_closes_the_old_session(
-    stripe_desk: StripeDesk, checkout: Checkout
-) -> None:
+def test_a_changed_cart_closes_the_old_session(stripe_desk: StripeDesk, checkout: Checkout) -> None:
     from webapp.orders.services.cart import set_quantity
 
     sku_id = checkout.reservations[0].sku_id

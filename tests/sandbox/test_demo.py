@@ -32,6 +32,8 @@ HOSTILE = {
     "BASE_URL": "https://shop.example",
     "PORT": "1",
 }
+# One web worker is enough here, and each takes seconds of a small machine to come up.
+FRUGAL = {"WEB_CONCURRENCY": "1"}
 
 pytestmark = pytest.mark.chaos
 
@@ -80,7 +82,11 @@ def begin(home: Path, *arguments: str) -> Run:
     env = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
     with output.open("wb") as file:
         process = subprocess.Popen(
-            command, cwd=ROOT, env={**env, **HOSTILE}, stdout=file, stderr=subprocess.STDOUT
+            command,
+            cwd=ROOT,
+            env={**env, **HOSTILE, **FRUGAL},
+            stdout=file,
+            stderr=subprocess.STDOUT,
         )
     run = Run(process, output, ready, began)
     wait_until(lambda: run.is_ready or process.poll() is not None, 180)
@@ -196,7 +202,7 @@ def test_the_check_makes_a_sale_from_nothing(tmp_path: Path) -> None:
         [sys.executable, "-m", "sandbox.demo", "--check"],
         check=False,
         cwd=ROOT,
-        env={**env, **HOSTILE},
+        env={**env, **HOSTILE, **FRUGAL},
         capture_output=True,
         text=True,
         timeout=300,

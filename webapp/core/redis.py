@@ -12,6 +12,7 @@ def init_redis(app: Flask, url: str) -> None:
     app.extensions[EXTENSION] = Redis.from_url(
         url,
         socket_connect_timeout=2,
+        socket_timeout=5,
         health_check_interval=30,
     )
 

@@ -52,6 +52,7 @@ def init_security(app: Flask, config: Config, fork: Fork) -> None:
         WTF_CSRF_TIME_LIMIT=None,
         WTF_CSRF_SSL_STRICT=config.secure,
         RATELIMIT_STORAGE_URI=config.redis_url,
+        RATELIMIT_STORAGE_OPTIONS={"socket_connect_timeout": 1, "socket_timeout": 1},
         RATELIMIT_KEY_PREFIX=fork.redis_key("limit"),
         RATELIMIT_DEFAULT=config.request_limit,
         RATELIMIT_HEADERS_ENABLED=False,

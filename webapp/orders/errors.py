@@ -46,6 +46,11 @@ class CheckoutUnavailable(CartError):
     status = 503
 
 
+class PaymentFailed(CartError):
+    code = "payment_failed"
+    status = 402
+
+
 class PaymentUnderWay(CartError):
     """The cart's payment is on its way; a second one must not begin."""
 

@@ -250,8 +250,39 @@ def _countries(methods: Sequence[ShippingMethod], shop: Shop) -> list[Country]:
 # Territories of CLDR that Stripe does not ship to:
 # https://docs.stripe.com/api/checkout/sessions/create (shipping_address_collection)
 NOT_POSTAL = frozenset(
-    ("AS", "CC", "CP", "CQ", "CU", "CX", "DG", "EA", "EU", "EZ", "FM", "HM", "IC", "IR", "KP")
-    + ("MH", "MP", "NF", "PW", "QO", "SD", "SY", "UM", "UN", "VI", "XA", "XB", "XK", "ZZ")
+    # fmt: off
+    [
+        "AS",
+        "CC",
+        "CP",
+        "CQ",
+        "CU",
+        "CX",
+        "DG",
+        "EA",
+        "EU",
+        "EZ",
+        "FM",
+        "HM",
+        "IC",
+        "IR",
+        "KP",
+        "MH",
+        "MP",
+        "NF",
+        "PW",
+        "QO",
+        "SD",
+        "SY",
+        "UM",
+        "UN",
+        "VI",
+        "XA",
+        "XB",
+        "XK",
+        "ZZ",
+    ]
+    # fmt: on
 )
 
 

@@ -1,5 +1,6 @@
 """From paid to delivered: stock taken, mails posted, parcels and downloads handed over."""
 
+import logging
 from datetime import timedelta
 
 from sqlalchemy import select
@@ -9,6 +10,7 @@ from webapp.catalog.services import stock
 from webapp.core import clock
 from webapp.core.db import db
 from webapp.core.queue import enqueue
+from webapp.messaging.errors import InvalidAddress, InvalidHeader
 from webapp.messaging.services import post
 from webapp.orders.carriers import tracking_url
 from webapp.orders.errors import InvalidShipment, WrongState
@@ -27,6 +29,8 @@ from webapp.orders.queries import OrderView, show_order
 from webapp.orders.services.history import append_status, lock_order
 from webapp.orders.services.placing import held_reservations
 from webapp.orders.services.refunds import request_refund
+
+logger = logging.getLogger(__name__)
 
 DOWNLOAD_DAYS = 30
 SHIPPABLE = (
@@ -105,13 +109,17 @@ def _view(order: Order) -> OrderView:
 
 
 def _post(kind: str, order: Order, view: OrderView, suffix: str = "", **extra: object) -> None:
-    post(
-        kind,
-        order.email,
-        {"order": view, "status_url": view.status_url, **extra},
-        dedupe_key=f"{kind}:{order.id}{suffix}",
-        subject_ref=f"order:{order.id}",
-    )
+    try:
+        post(
+            kind,
+            order.email,
+            {"order": view, "status_url": view.status_url, **extra},
+            dedupe_key=f"{kind}:{order.id}{suffix}",
+            subject_ref=f"order:{order.id}",
+        )
+    except (InvalidAddress, InvalidHeader) as error:
+        # An address no mail can go to must not hold up the parcel; the doctor names the order.
+        logger.warning("mail not posted", extra={"order": order.id, "why": error.code})
 
 
 def ship(

@@ -36,10 +36,15 @@ from webapp.orders.services.refunds import request_refund
 from webapp.payments import gateway
 
 
-def place_order(session: gateway.Session, checkout: Checkout | None) -> Order:
+def place_order(
+    session: gateway.Session,
+    checkout: Checkout | None,
+    unknown_lines: list[gateway.SessionLine],
+) -> Order:
     """Write the order of a paid session, or return the one it already has.
 
-    ``checkout`` is locked by the caller, or None when we have no row for this payment. Money that
+    ``checkout`` is locked by the caller, or None when we have no row for this payment; then
+    ``unknown_lines`` is what Stripe says was bought. Money that
     can't simply become a parcel makes an order in ``needs_action``, and is refunded at once where
     nothing can be shipped. Flushes; the caller commits all of it or nothing.
     """
@@ -47,7 +52,7 @@ def place_order(session: gateway.Session, checkout: Checkout | None) -> Order:
     if existing is not None:
         return existing
     if checkout is None:
-        return _place_unknown(session)
+        return _place_unknown(session, unknown_lines)
     cart = db.session.get_one(Cart, checkout.cart_id, with_for_update=True)
     quote = Quote.from_json(checkout.quote)
     problem = _problem(session, checkout, cart)
@@ -86,20 +91,11 @@ def _hold_stock(checkout: Checkout) -> set[int]:
     return held
 
 
-def _place_unknown(session: gateway.Session) -> Order:
+def _place_unknown(session: gateway.Session, lines: list[gateway.SessionLine]) -> Order:
     """A payment whose checkout we don't know (a restored backup): keep it, and give it back."""
-    lines = gateway.list_session_lines(session.id)
     quote = Quote(
         currency=session.currency,
-        lines=tuple(
-            QuoteLine(
-                Item(0, "", each.description, "", "", "service", each.quantity, 0, 0, False),
-                0,
-                0,
-                each.amount_total,
-            )
-            for each in lines
-        ),
+        lines=tuple(_unknown_line(each) for each in lines),
         items_amount=session.amount_total - session.amount_shipping,
         discounts=(),
         discount_amount=0,
@@ -113,6 +109,14 @@ def _place_unknown(session: gateway.Session) -> Order:
     order = _write(session, quote, None, None, NeedsAction.UNKNOWN_CHECKOUT)
     _follow_up(order, NeedsAction.UNKNOWN_CHECKOUT, refund=True)
     return order
+
+
+def _unknown_line(line: gateway.SessionLine) -> QuoteLine:
+    unit_amount = line.amount_total // line.quantity
+    item = Item(
+        0, "", line.description, "", "", "service", line.quantity, unit_amount, 0, taxable=False
+    )
+    return QuoteLine(item, 0, 0, line.amount_total)
 
 
 def _write(

@@ -6,12 +6,13 @@ the work under the checkout's lock, the others find it done. Callers commit.
 
 from datetime import timedelta
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import ColumnElement, func, or_, select, text, update
 
 from webapp.catalog.services import stock
 from webapp.core import clock
 from webapp.core.db import db
 from webapp.core.state import current_fork
+from webapp.orders.errors import NoSuchOrder, PaymentFailed
 from webapp.orders.models import (
     Checkout,
     CheckoutState,
@@ -39,14 +40,22 @@ def settle_session(session_id: str) -> str | None:
     session = gateway.get_session(session_id)
     if session.metadata.get("fork") != current_fork().name:
         return None
-    return apply(session)
+    return apply(session, _fetch_unknown_lines(session))
 
 
-def apply(session: gateway.Session) -> str | None:
+def _fetch_unknown_lines(session: gateway.Session) -> list[gateway.SessionLine]:
+    """Ask Stripe what was bought where our own checkout can't say it, before any lock is taken."""
+    if not session.paid or _find_checkout(session) is not None:
+        return []
+    db.session.commit()
+    return gateway.list_session_lines(session.id)
+
+
+def apply(session: gateway.Session, unknown_lines: list[gateway.SessionLine]) -> str | None:
     """Write what a freshly fetched session means. Flushes; older facts change nothing."""
     checkout = _lock_checkout(session)
     if session.paid:
-        return f"order:{place_order(session, checkout).id}"
+        return f"order:{place_order(session, checkout, unknown_lines).id}"
     if checkout is None:
         return None
     if session.processing:
@@ -59,24 +68,40 @@ def apply(session: gateway.Session) -> str | None:
 def find_or_place_order(session_id: str) -> Order | None:
     """Return the order of a session for the success page, making it if the webhook is late.
 
-    None while the money has not arrived, or when the session is not ours. Flushes.
+    None while the money has not arrived. Flushes. Raises NoSuchOrder for a session that isn't
+    ours, PaymentFailed for one that will not be paid any more.
     """
     order = find_order_by_session(session_id)
     if order is not None:
         return order
-    settle_session(session_id)
+    if settle_session(session_id) is None:
+        raise NoSuchOrder("We don't know this payment.")
+    ended = Checkout.state.in_((CheckoutState.EXPIRED, CheckoutState.FAILED))
+    if db.session.scalar(select(Checkout.id).where(_of(session_id), ended)):
+        raise PaymentFailed("This payment did not go through, and nothing was charged.")
     return find_order_by_session(session_id)
 
 
-def _lock_checkout(session: gateway.Session) -> Checkout | None:
+def _of(session_id: str) -> ColumnElement[bool]:
+    return Checkout.stripe_session_id == session_id
+
+
+def _find_checkout(session: gateway.Session) -> Checkout | None:
+    """Return the row a session was opened for; its id may not have been written there yet."""
     mark = session.metadata.get("checkout", "")
-    if mark.isdigit():
-        by_id = select(Checkout).where(Checkout.id == int(mark)).with_for_update()
-        checkout = db.session.scalar(by_id.execution_options(populate_existing=True))
-        if checkout is not None and checkout.stripe_session_id in (None, session.id):
-            # The webhook may be faster than the request that opened the session.
-            checkout.stripe_session_id = session.id
-            return checkout
+    if not mark.isdigit():
+        return None
+    mine = or_(Checkout.stripe_session_id.is_(None), _of(session.id))
+    return db.session.scalar(select(Checkout).where(Checkout.id == int(mark), mine))
+
+
+def _lock_checkout(session: gateway.Session) -> Checkout | None:
+    checkout = _find_checkout(session)
+    if checkout is not None:
+        db.session.refresh(checkout, with_for_update=True)
+        # The webhook may be faster than the request that opened the session.
+        checkout.stripe_session_id = session.id
+        return checkout
     # No row to lock: two deliveries of one unknown payment still have to take turns.
     db.session.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:id, 0))"), {"id": session.id}
@@ -142,7 +167,7 @@ def close_checkout(checkout_id: int) -> str | None:
         return None
     except StripeRefused:
         session = gateway.get_session(session_id)
-    apply(session)
+    apply(session, [])
     return f"order:{order.id}" if (order := find_order_by_session(session_id)) else None
 
 

@@ -1,0 +1,115 @@
+"""Every page of the back office as a browser gets it: at home under our strict policy."""
+
+import re
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
+
+from tests.admin.conftest import make_order, make_product
+from tests.admin.test_engine_room import add_event, add_job, add_mail
+from webapp.core.models import JobState
+from webapp.messaging.models import MailState
+from webapp.orders.models import DiscountCode, DiscountKind, ShippingMethod, TaxRate
+
+TEMPLATES = Path(__file__).parents[2] / "templates" / "admin"
+
+
+@pytest.fixture
+def pages(owner: FlaskClient, session: Session) -> dict[str, str]:
+    product, order = make_product(), make_order()
+    job, mail = add_job(session, JobState.FAILED), add_mail(session, "m", MailState.FAILED)
+    add_event(session)
+    rows = [
+        DiscountCode(code="GO", kind=DiscountKind.PERCENT, value=1000),
+        ShippingMethod(code="standard", name="Standard", unit_amount=500),
+        TaxRate(country="US", name="Sales tax", basis_points=800),
+    ]
+    session.add_all(rows)
+    session.commit()
+    keys = {
+        "orders": order.id,
+        "products": product.id,
+        "jobs": job.id,
+        "events": "evt_1",
+        "mails": mail.id,
+        "discounts": rows[0].id,
+        "shipping": rows[1].id,
+        "tax": rows[2].id,
+    }
+    paths = ["/admin/", "/admin/shop/", "/admin/orders/?search=nothing+at+all"]
+    for room, key in keys.items():
+        paths += [f"/admin/{room}/", f"/admin/{room}/details/?id={key}"]
+        if room in ("products", "discounts", "shipping", "tax"):
+            paths += [f"/admin/{room}/new/", f"/admin/{room}/edit/?id={key}"]
+    paths.append(f"/admin/products/variant/?id={product.variants[0].id}")
+    paths.append(f"/admin/products/add-variant/?id={product.id}")
+    found = {}
+    for path in paths:
+        answer = owner.get(path)
+        assert (path, answer.status_code) == (path, 200)
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "'unsafe-inline'" not in answer.headers["Content-Security-Policy"]
+        found[path] = answer.text
+    return found
+
+
+def test_no_page_needs_what_the_policy_forbids(pages: dict[str, str]) -> None:
+    for path, html in pages.items():
+        assert not re.search(r"\son[a-z]+\s*=", html), path
+        assert not re.search(r"\sstyle\s*=", html), path
+        assert "<style" not in html, path
+        assert "javascript:" not in html, path
+        assert not re.search(r"<script(?![^>]*\bsrc=\"/static/)", html), path
+        assert not re.search(r"bootstrap|jquery|select2", html, re.I), path
+        for address in re.findall(r'<(?:link|script|img)[^>]+(?:href|src)="([^"]+)"', html):
+            assert address.startswith("/"), (path, address)
+
+
+def test_every_form_that_changes_something_carries_the_token(pages: dict[str, str]) -> None:
+    for path, html in pages.items():
+        for form in re.findall(r'<form[^>]*method="post".*?</form>', html, re.S):
+            assert form.count('name="csrf_token"') == 1, (path, form[:200])
+
+
+def test_every_field_has_a_label(pages: dict[str, str]) -> None:
+    for path, html in pages.items():
+        labelled = set(re.findall(r'<label[^>]* for="([^"]+)"', html))
+        for tag in re.findall(r"<(?:input|select|textarea)[^>]*>", html):
+            if 'type="hidden"' in tag or "aria-label" in tag:
+                continue
+            identity = re.search(r' id="([^"]+)"', tag)
+            wrapped = re.search(r"<label[^>]*>\s*" + re.escape(tag), html)
+            assert wrapped or (identity and identity.group(1) in labelled), (path, tag)
+
+
+def test_every_page_says_where_one_is(pages: dict[str, str]) -> None:
+    for path, html in pages.items():
+        assert html.count("<h1>") == 1, path
+        assert html.count("<main") == 1, path
+        assert html.split("<nav")[1].count('aria-current="page"') == 1, path
+        ids = re.findall(r' id="([^"]+)"', html)
+        assert len(ids) == len(set(ids)), path
+
+
+def test_links_within_the_back_office_lead_somewhere(
+    pages: dict[str, str], owner: FlaskClient
+) -> None:
+    links = {
+        link.replace("&amp;", "&")
+        for html in pages.values()
+        for link in re.findall(r'<a[^>]+href="(/admin/[^"]*)"', html)
+    }
+    assert len(links) > 40
+    for link in links:
+        assert (link, owner.get(link).status_code) == (link, 200)
+
+
+def test_no_template_of_flask_admin_is_used(app: Flask) -> None:
+    own = {path.relative_to(TEMPLATES.parent).as_posix() for path in TEMPLATES.rglob("*.html")}
+    for name in ("list", "details", "create", "edit"):
+        assert f"admin/model/{name}.html" in own
+    loaded = app.jinja_env.list_templates(filter_func=lambda name: name.startswith("admin/"))
+    assert set(loaded) == own

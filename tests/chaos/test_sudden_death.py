@@ -1,0 +1,181 @@
+"""Processes die and Redis forgets in the middle of sales: every order is made, every mail sent once.
+
+CHAOS_FULL=1 runs the full figures; without it fewer of the same. CHAOS_SEED chooses the moments.
+"""
+
+import logging
+import os
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+import requests
+
+from sandbox.browser import NotThereError
+from sandbox.postgres import Postgres
+from tests.messaging.sink import HANG_UP, TAKE_AND_HANG_UP, Sink
+from tests.processes import (
+    PATIENCE_SECONDS,
+    Business,
+    Buyer,
+    Neighbours,
+    eventually,
+    run_business,
+)
+from tests.services import Addresses
+from webapp.core.db import db
+from webapp.messaging.services import send_again
+
+pytestmark = pytest.mark.chaos
+logger = logging.getLogger(__name__)
+
+FULL = os.environ.get("CHAOS_FULL") == "1"
+SEED = int(os.environ.get("CHAOS_SEED", "20"))
+PURCHASES, KILLS = (200, 20) if FULL else (40, 5)
+AT_ONCE = 4
+
+
+@pytest.fixture(scope="module")
+def business(
+    addresses: Addresses,
+    own_redis: str,
+    neighbours: Neighbours,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Business]:
+    folder = tmp_path_factory.mktemp("mortal")
+    with run_business(addresses, own_redis, neighbours, folder) as business:
+        business.open_shop()
+        business.start("web", "worker", "clock")
+        yield business
+
+
+@dataclass
+class Trade:
+    """Buyers who come one after the other, a few at a time, while the main thread makes trouble."""
+
+    business: Business
+    product_url: str
+    numbers: range
+    patient: bool = False
+    paid: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self, threads: ThreadPoolExecutor) -> "list[Future[None]]":
+        return [threads.submit(self._buy, number) for number in self.numbers]
+
+    def _buy(self, number: int) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        buyer = Buyer(self.business, number)
+        while True:
+            try:
+                buyer.fill_cart(self.product_url)
+                hosted = buyer.press_pay()
+                assert buyer.is_at_stripe(hosted), hosted.text
+                break
+            except (NotThereError, requests.RequestException, AssertionError):
+                # Only where the database itself dies may a visitor have to try again.
+                if not self.patient or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+        # Every second buyer closes the window: their order is made by the webhook alone.
+        if number % 2 or self.patient:
+            buyer.pay_and_leave(hosted)
+        else:
+            buyer.pay(hosted)
+        with self._lock:
+            self.paid += 1
+
+    def progress(self) -> int:
+        """Payments made plus mails sent: 0 at the start, twice the purchases at the end."""
+        with suppress(psycopg.OperationalError):
+            first, last = self.numbers[0], self.numbers[-1]
+            sent = self.business.ask(
+                "SELECT count(*) FROM mail WHERE state = 'sent' AND"
+                " split_part(split_part(recipient, '@', 1), '-', 2)::int BETWEEN %s AND %s",
+                first,
+                last,
+            )
+            return self.paid + int(sent[0][0])
+        return 0
+
+
+def trouble(business: Business, trade: Trade, victim: str, kills: int, rng: random.Random) -> None:
+    """Empty Redis and kill ``victim`` at random moments between the first payment and last mail."""
+    total = len(trade.numbers)
+    with redis.Redis.from_url(business.redis_url) as store:
+        for moment in sorted(rng.sample(range(1, 2 * total - 1), kills)):
+            eventually(lambda m=moment: trade.progress() >= m, f"progress {moment}", 300)  # type: ignore[misc]
+            time.sleep(rng.uniform(0, 0.03))  # not to wait for anything: to strike in any phase
+            first, then = rng.sample([store.flushall, lambda: business.kill(victim)], 2)
+            first()
+            then()
+            business.start(victim)
+
+
+def resolve_unknown(business: Business) -> int:
+    """As a person would: look whether a mail in doubt arrived, and send it again only if not."""
+    arrived = {mail["to"][0] for mail in business.list_mails()}
+    unknown = business.ask("SELECT id, recipient FROM mail WHERE state = 'unknown'")
+    with business.app.app_context():
+        for mail_id, recipient in unknown:
+            if recipient not in arrived:
+                send_again(mail_id)
+        db.session.commit()
+    business.wait_for_rest()
+    return len(unknown)
+
+
+def assert_sold_once_each(business: Business, trade: Trade) -> None:
+    emails = [f"buyer-{number}@{business.domain}" for number in trade.numbers]
+    orders = business.ask('SELECT email, status FROM "order" WHERE email = ANY(%s)', emails)
+    assert sorted(email for email, _ in orders) == sorted(emails)
+    assert {status for _, status in orders} == {"in_fulfilment"}
+    mails = Counter(mail["to"][0] for mail in business.list_mails())
+    assert {email: mails[email] for email in emails} == dict.fromkeys(emails, 1)
+
+
+def sell_under_fire(business: Business, victim: str, first: int, total: int, kills: int) -> None:
+    trade = Trade(business, business.make_sku(stock=total)[1], range(first, first + total))
+    began = time.monotonic()
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        purchases = trade.begin(threads)
+        trouble(business, trade, victim, kills, random.Random(SEED))
+        for purchase in purchases:
+            purchase.result()
+    eventually(lambda: business.count("order") >= total, "all orders")
+    business.wait_for_rest()
+    in_doubt = resolve_unknown(business)
+    logger.info(
+        "%s purchases, %s times FLUSHALL and kill -9 of the %s: %.1f s, %s mails in doubt",
+        total, kills, victim, time.monotonic() - began, in_doubt,
+    )  # fmt: skip
+    assert_sold_once_each(business, trade)
+    business.doctor()
+
+
+def test_the_worker_dies_and_redis_forgets(business: Business) -> None:
+    sell_under_fire(business, "worker", 1, PURCHASES, KILLS)
+
+
+def test_the_clock_dies_and_redis_forgets(business: Business) -> None:
+    sell_under_fire(business, "clock", 10_001, PURCHASES // 2, max(KILLS // 2, 2))
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_worker_killed_before_the_servers_reply_leaves_the_mail_in_doubt(
+    addresses: Addresses,
+    own_redis: str,
+    neighbours: Neighbours,
+    tmp_path: Path,
+    arrives: bool,
+) -> None:
+    """See below."""
