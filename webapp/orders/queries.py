@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from babel import Locale
 from sqlalchemy import func, select
 from sqlalchemy.orm import selectinload
 
@@ -16,6 +15,7 @@ from webapp.core.models import Shop
 from webapp.core.signing import sign, unsign
 from webapp.core.state import current_config
 from webapp.orders import pricing
+from webapp.orders.countries import country_names
 from webapp.orders.errors import NoSuchOrder
 from webapp.orders.models import (
     Cart,
@@ -238,52 +238,12 @@ def _methods(items: list[pricing.Item]) -> Sequence[ShippingMethod]:
 
 
 def _countries(methods: Sequence[ShippingMethod], shop: Shop) -> list[Country]:
-    territories: dict[str, str] = Locale.parse(shop.locale).territories  # type: ignore[assignment]
-    names = dict(territories)
+    names = country_names(shop.locale)
     codes = {code for method in methods for code in method.countries}
     if any(not method.countries for method in methods):
-        codes |= {code for code in names if len(code) == 2 and code not in NOT_POSTAL}
+        codes |= names.keys()
     found = [Country(code, names.get(code, code)) for code in codes]
     return sorted(found, key=lambda country: country.name)
-
-
-# Territories of CLDR that Stripe does not ship to:
-# https://docs.stripe.com/api/checkout/sessions/create (shipping_address_collection)
-NOT_POSTAL = frozenset(
-    # fmt: off
-    [
-        "AS",
-        "CC",
-        "CP",
-        "CQ",
-        "CU",
-        "CX",
-        "DG",
-        "EA",
-        "EU",
-        "EZ",
-        "FM",
-        "HM",
-        "IC",
-        "IR",
-        "KP",
-        "MH",
-        "MP",
-        "NF",
-        "PW",
-        "QO",
-        "SD",
-        "SY",
-        "UM",
-        "UN",
-        "VI",
-        "XA",
-        "XB",
-        "XK",
-        "ZZ",
-    ]
-    # fmt: on
-)
 
 
 def _country(cart: Cart, shop: Shop, countries: list[Country]) -> str | None:
