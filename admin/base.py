@@ -342,7 +342,7 @@ class Room(Guarded, FlaskAdminModelView):
 
     def load(self, key: Any) -> Row | None:
         """Return one row with what its detail needs."""
-        return db.session.get(self.model, key)
+        return db.session.get(self.model, key, populate_existing=True)
 
     def get_one(self, id: str) -> Row:
         """Return the row of the key in a request. Raises NotFound."""

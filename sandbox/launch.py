@@ -12,6 +12,8 @@ import sys
 
 PR_SET_PDEATHSIG = 1
 PR_SET_KEEPCAPS = 8
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 1 << 2
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAP_DAC_OVERRIDE = 1
@@ -39,11 +41,13 @@ def become(uid: int, gid: int) -> None:
 
     Postgres refuses to run as root, yet a clone in a folder of mode 0700 (root's home, `mktemp -d`)
     is out of reach for anyone else. An ambient CAP_DAC_OVERRIDE (capabilities(7)) bridges that
-    without opening the folders to everybody.
+    without opening the folders to everybody. access(2), which initdb asks about its binaries,
+    heeds it only under SECBIT_NO_SETUID_FIXUP.
     """
     linux = sys.platform == "linux"
     if linux:
         libc().prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        libc().prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from sandbox.stripe.contract import Recorder, record
 from sandbox.stripe.server import StripeSandbox, start
 from tests.factories.sales import StripeDesk
 from tests.services import Addresses, Database
@@ -140,15 +141,29 @@ def run_jobs(app: Flask) -> Callable[[], int]:
 
 
 @pytest.fixture(scope="session")
-def stripe_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StripeSandbox]:
+def stripe_calls() -> Recorder:
+    """Every call to the worker's Stripe sandbox."""
+    return record()
+
+
+@pytest.fixture(scope="session")
+def stripe_sandbox(
+    tmp_path_factory: pytest.TempPathFactory, stripe_calls: Recorder
+) -> Iterator[StripeSandbox]:
     """One Stripe sandbox per worker."""
-    with start(tmp_path_factory.mktemp("stripe")) as sandbox:
+    with start(tmp_path_factory.mktemp("stripe"), on_exchange=stripe_calls) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def stripe_desk(app: Flask, stripe_sandbox: StripeSandbox) -> Iterator[StripeDesk]:
-    """Stripe's side of a sale: an account of the test's own, which the app is connected to."""
+def stripe_desk(
+    app: Flask, stripe_sandbox: StripeSandbox, stripe_calls: Recorder
+) -> Iterator[StripeDesk]:
+    """Stripe's side of a sale: an account of the test's own, which the app is connected to.
+
+    Whatever the app asked of it, and got, must be as Stripe's own types say.
+    """
+    stripe_calls.exchanges.clear()
     key = f"sk_test_{uuid.uuid4().hex}"
     stripe_sandbox.machine.ensure_key(key)
     config, fork = app.extensions["startupwebapp"]
@@ -158,3 +173,4 @@ def stripe_desk(app: Flask, stripe_sandbox: StripeSandbox) -> Iterator[StripeDes
     yield StripeDesk(stripe_sandbox.url, key)
     bind(app, config, fork)
     app.extensions.pop("stripe", None)
+    assert stripe_calls.violations() == []

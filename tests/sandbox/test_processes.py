@@ -12,9 +12,11 @@ import pytest
 from sandbox.ports import wait_until
 from sandbox.processes import (
     OWNER_VARIABLE,
+    Account,
     FolderLock,
     Ledger,
     SandboxError,
+    launcher,
     spawn,
     tail,
     wait_for_exit,
@@ -120,3 +122,19 @@ def test_the_tail_of_a_log_is_its_last_lines(tmp_path: Path) -> None:
     log.write_text("\n".join(f"line {number}" for number in range(10_000)))
     assert tail(log, 2) == "line 9998\nline 9999"
     assert tail(tmp_path / "missing") == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs to become somebody else")
+@pytest.mark.skipif(sys.platform != "linux", reason="rests on Linux' capabilities")
+def test_an_unprivileged_child_of_root_reaches_into_closed_folders(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    program = closed / "program"
+    program.write_text("#!/bin/sh\nid -u\n")
+    program.chmod(0o755)
+    # `test` asks access(2), the shell opens and execs: all three have to agree.
+    script = f"test -r {program} && test -x {program} && {program}"
+    nobody = Account(65534, 65534)
+    command = launcher(["/bin/sh", "-c", script], account=nobody)
+    answer = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert answer.stdout == "65534\n", answer.stderr
