@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import defer
 
 from admin.base import Column, Filter, Room, action
@@ -75,9 +75,11 @@ class Mails(Room):
         return gather_links(rows, "subject_ref")
 
     def search(self, text: str) -> ColumnElement[bool]:
+        if ":" in text:
+            return Mail.subject_ref == text
         if "@" in text and "." in text.rpartition("@")[2]:
             return Mail.recipient == text.lower()
-        return or_(Mail.subject_ref == text, Mail.recipient.contains(text.lower(), autoescape=True))
+        return Mail.recipient.contains(text.lower(), autoescape=True)
 
     def title_of(self, row: Mail) -> str:
         return row.subject

@@ -21,6 +21,7 @@ from webapp.orders.carriers import CARRIERS
 from webapp.orders.models import (
     NeedsAction,
     Order,
+    OrderPayment,
     OrderSku,
     OrderState,
     RefundState,
@@ -134,16 +135,18 @@ class Orders(Room):
                 .group_by(OrderSku.order_id)
             ).all()
         )
+        paid = select(OrderPayment.order_id, OrderPayment.amount_refunded)
+        given = paid.where(OrderPayment.order_id.in_(ids), OrderPayment.amount_refunded > 0)
+        refunded = dict(db.session.execute(given).all())
         return {
             order.id: {
                 "pieces": pieces.get(order.id, 0),
-                "refunded": _refunded(order),
+                "refunded": Money(refunded[order.id], order.currency)
+                if order.id in refunded
+                else None,
             }
             for order in rows
         }
-
-    def statement(self) -> Any:
-        return select(Order).options(joinedload(Order.payment))
 
     def load(self, key: Any) -> Order | None:
         return db.session.scalar(
@@ -263,11 +266,6 @@ def _by_email(text: str) -> ColumnElement[bool]:
     if "@" in text and "." in text.rpartition("@")[2]:
         return Order.email == text
     return Order.email.contains(text, autoescape=True)
-
-
-def _refunded(order: Order) -> Money | None:
-    paid = payment_of(order)
-    return Money(paid.amount_refunded, order.currency) if paid and paid.amount_refunded else None
 
 
 def _why(order: Order) -> str | None:

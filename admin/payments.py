@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import defer
 from werkzeug import Response
 
@@ -25,7 +25,7 @@ class StripeEvents(Room):
 
     noun = "event"
     intro = "What Stripe has told this shop. A parked event has run out of tries and waits for you."
-    search_hint = "Event or object id, or type"
+    search_hint = "Event or object id, order:42, or type"
     columns = (
         Column("type", "Type"),
         Column("state", "State", "pill", sort=StripeEvent.state),
@@ -66,12 +66,14 @@ class StripeEvents(Room):
         return gather_links(rows, "subject")
 
     def search(self, text: str) -> ColumnElement[bool]:
-        return or_(
-            StripeEvent.id == text,
-            StripeEvent.object_id == text,
-            StripeEvent.subject == text,
-            StripeEvent.type.startswith(text, autoescape=True),
-        )
+        """What was typed tells by its shape what it is, so that its own index answers."""
+        if text.startswith("evt_"):
+            return StripeEvent.id == text
+        if ":" in text:
+            return StripeEvent.subject == text
+        if "_" in text.partition(".")[0] and "." not in text:
+            return StripeEvent.object_id == text
+        return StripeEvent.type.startswith(text.lower(), autoescape=True)
 
     def _ordering(self, sort_column: str | None, sort_desc: bool) -> list[ColumnElement[Any]]:
         if sort_column is None:

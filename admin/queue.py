@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import selectinload
 
 from admin.base import Column, Filter, Room, action
@@ -77,7 +77,9 @@ class Jobs(Room):
     def search(self, text: str) -> ColumnElement[bool]:
         if text.isascii() and text.isdigit() and len(text) < 19:
             return Job.id == int(text)
-        return or_(Job.subject == text, Job.path.contains(text, autoescape=True))
+        if ":" in text:
+            return Job.subject == text
+        return Job.path.contains(text, autoescape=True)
 
     def load(self, key: Any) -> Job | None:
         tries = selectinload(Job.tries).raiseload("*")

@@ -221,14 +221,18 @@ class Business:
         eventually(lambda: self.is_ready(name), f"{self.name} {name}")
 
     def is_ready(self, name: str) -> bool:
+        self.assert_alive()
         child = self.children[name]
-        assert child.is_alive(), f"{name} ended by itself:\n{child.last_words(30)}"
         match name.partition("-")[0]:
             case "web":
                 return web_is_ready(self.web_url)
             case "clock":
                 return clock_is_ready(self.database_url)
         return worker_is_ready(self.redis_url, child.pid)
+
+    def assert_alive(self) -> None:
+        for child in self.children.values():
+            assert child.is_alive(), f"{child.name} ended by itself:\n{child.last_words(30)}"
 
     def kill(self, name: str) -> None:
         """SIGKILL, as the kernel does when memory runs out."""
@@ -302,6 +306,7 @@ class Business:
                  + (SELECT count(*) FROM job WHERE state IN ('queued', 'running'))
                  + (SELECT count(*) FROM "order" WHERE status = 'accepted')
                  + (SELECT count(*) FROM mail WHERE state IN ('pending', 'claimed', 'sending'))"""
+        self.assert_alive()
         with suppress(psycopg.OperationalError):
             return bool(self.ask(busy)[0][0] == 0)
         return False

@@ -7,19 +7,15 @@ from functools import lru_cache
 from typing import Any
 
 from babel.dates import format_date, format_datetime
-from flask import Flask, g, has_request_context, request
+from flask import Flask, has_request_context, request
 from flask import url_for as flask_url_for
 from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.core.errors import ConfigError
 from webapp.core.money import format_money
-from webapp.core.shop import get_shop
-from webapp.orders.queries import count_cart
-from webapp.storefront.cart_cookie import read_cart_id
+from webapp.storefront.frame import get_frame
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_LOCALE = "en_US"
 
 
 def init_filters(app: Flask) -> None:
@@ -81,10 +77,7 @@ def show_datetime(value: datetime | None) -> str:
 
 
 def _locale() -> str:
-    locale: str | None = g.get("shop_locale")
-    if locale is None:
-        locale = g.shop_locale = get_shop().locale or DEFAULT_LOCALE
-    return locale
+    return get_frame().shop.locale
 
 
 def shop_context() -> dict[str, object]:
@@ -93,21 +86,10 @@ def shop_context() -> dict[str, object]:
     An error page must appear without the database too: then there is no shop, and the pages that
     need none say so.
     """
+    path = request.path if has_request_context() else ""
     try:
-        shop = get_shop()
-        g.shop_locale = shop.locale
-        return {"shop": shop, "cart_count": _count(), "current_path": _path()}
+        frame = get_frame()
     except (SQLAlchemyError, ConfigError):
         logger.warning("page without a shop", exc_info=True)
-        return {"shop": None, "cart_count": 0, "current_path": _path()}
-
-
-def _count() -> int:
-    if not has_request_context():
-        return 0
-    cart_id = read_cart_id()
-    return count_cart(cart_id) if cart_id is not None else 0
-
-
-def _path() -> str:
-    return request.path if has_request_context() else ""
+        return {"shop": None, "cart_count": 0, "current_path": path}
+    return {"shop": frame.shop, "cart_count": frame.cart_count, "current_path": path}

@@ -27,7 +27,7 @@ def variants(session: Session) -> dict[str, int]:
     rows = session.execute(
         select(ProductSku.option1, ProductSku.sku_id).order_by(ProductSku.position)
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def test_a_changed_price_is_appended_to_the_history(
@@ -76,7 +76,7 @@ def test_updated_at_moves_only_with_a_change(session: Session, import_rows: Impo
         import_rows(shirt(), coat)
     with clock.frozen(start + timedelta(days=1)):
         import_rows(shirt(Title="Fine shirt"), coat)
-    moved = dict(session.execute(select(Product.slug, Product.updated_at)).tuples().all())
+    moved = dict(session.execute(select(Product.slug, Product.updated_at)).all())
     assert moved == {"shirt": start + timedelta(days=1), "coat": start}
 
 

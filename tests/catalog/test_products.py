@@ -106,9 +106,7 @@ def test_an_old_address_leads_to_the_product_through_any_number_of_renames(
     product = make()
     for slug in ("pot", "kettle", "urn"):
         products.rename_slug(product, slug)
-    redirects = dict(
-        session.execute(select(SlugRedirect.slug, SlugRedirect.product_id)).tuples().all()
-    )
+    redirects = dict(session.execute(select(SlugRedirect.slug, SlugRedirect.product_id)).all())
     assert redirects == dict.fromkeys(("teapot", "pot", "kettle"), product.id)
 
     products.rename_slug(product, "teapot")

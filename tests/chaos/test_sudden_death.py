@@ -96,6 +96,7 @@ class Trade:
 
     def progress(self) -> int:
         """Payments made plus mails sent: 0 at the start, twice the purchases at the end."""
+        self.business.assert_alive()
         with suppress(psycopg.OperationalError):
             first, last = self.numbers[0], self.numbers[-1]
             sent = self.business.ask(

@@ -127,7 +127,7 @@ def export_command(file: Path) -> None:
     """
     if str(file) == "-":
         # Python's own standard output would translate line ends and choose the encoding.
-        stream = io.TextIOWrapper(click.get_binary_stream("stdout"), encoding="utf-8", newline="")
+        stream = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")
         export_products(stream)
         stream.detach()
         return

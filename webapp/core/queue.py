@@ -9,6 +9,7 @@ import os
 import random
 import socket
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
 from importlib import import_module
@@ -17,7 +18,7 @@ from typing import Any
 import rq
 from flask import Flask, current_app
 from redis import RedisError
-from rq.exceptions import DuplicateJobError
+from rq.exceptions import DuplicateJobError, InvalidJobOperation
 from rq.serializers import JSONSerializer
 from sqlalchemy import event, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -337,7 +338,9 @@ def _forget_lost_bell(job_id: int, queue: str) -> None:
     rq_queue = _rq_queue(queue)
     record = rq_queue.fetch_job(_rq_id(job_id))
     if record is not None and rq_queue.get_job_position(_rq_id(job_id)) is None:
-        record.delete()
+        # A flush may take the record between two of RQ's own commands.
+        with suppress(InvalidJobOperation):
+            record.delete()
 
 
 def run_again(job_id: int) -> Job:

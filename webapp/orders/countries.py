@@ -10,6 +10,10 @@ NOT_POSTAL = frozenset(
     "AS CC CP CQ CU CX DG EA EU EZ FM HM IC IR KP MH MP NF PW QO SD SY UM UN VI XA XB XK ZZ".split()  # noqa: SIM905
 )
 
+# Where the city stands before region and postal code:
+# https://www.upu.int/en/Postal-Solutions/Programmes-Services/Addressing-Solutions
+CITY_FIRST = frozenset(["US", "CA", "AU", "NZ", "GB", "IE", "IN", "SG", "ZA"])
+
 
 @lru_cache(maxsize=8)
 def country_names(locale: str) -> dict[str, str]:

@@ -12,10 +12,11 @@ from webapp.catalog.queries import Offer, list_offers
 from webapp.core import clock
 from webapp.core.db import db
 from webapp.core.models import Shop
+from webapp.core.shop import get_shop
 from webapp.core.signing import sign, unsign
 from webapp.core.state import current_config
 from webapp.orders import pricing
-from webapp.orders.countries import country_names
+from webapp.orders.countries import CITY_FIRST, country_names
 from webapp.orders.errors import NoSuchOrder
 from webapp.orders.models import (
     Cart,
@@ -29,6 +30,7 @@ from webapp.orders.models import (
     Order,
     OrderDiscount,
     OrderPayment,
+    OrderShippingAddress,
     OrderState,
     ReservationState,
     ShippingMethod,
@@ -477,13 +479,18 @@ def show_order(order: Order) -> OrderView:
     )
 
 
-def _address_lines(address: object) -> list[str]:
-    def part(name: str) -> str:
-        return str(getattr(address, name))
+def _address_lines(address: OrderShippingAddress) -> list[str]:
+    """Return the address as its own country's post writes it, the country by name."""
+    country = country_names(get_shop().locale).get(address.country, address.country)
+    parts = [address.name, address.line1, address.line2, _town(address), country]
+    return [part for part in parts if part]
 
-    town = " ".join(filter(None, [part("postal_code"), part("city"), part("state")]))
-    parts = [part("name"), part("line1"), part("line2"), town, part("country")]
-    return [each for each in parts if each]
+
+def _town(address: OrderShippingAddress) -> str:
+    if address.country in CITY_FIRST:
+        region = f"{address.state} {address.postal_code}".strip()
+        return ", ".join(filter(None, [address.city, region]))
+    return " ".join(filter(None, [address.postal_code, address.city, address.state]))
 
 
 def _base() -> str:

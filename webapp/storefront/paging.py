@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from webapp.catalog.queries import PAGE_SIZE, ProductCard, Shelf
+from webapp.catalog.queries import PAGE_SIZE, ProductCard
+from webapp.storefront.queries import ShelfPage
 
 NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 
@@ -23,5 +24,6 @@ def read_page_number(text: str | None) -> int | None:
     return int(text) if NUMBER.fullmatch(text) else None
 
 
-def make_page(shelf: Shelf, number: int) -> Page:
-    return Page(shelf.cards, number, max(1, -(-shelf.total // PAGE_SIZE)), shelf.total)
+def make_page(found: ShelfPage, number: int) -> Page:
+    pages = max(1, -(-found.total // PAGE_SIZE))
+    return Page(found.cards, number, pages, found.total)

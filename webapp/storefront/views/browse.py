@@ -1,16 +1,18 @@
 """Looking around: front page, shelves, one product. Nothing here writes."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import quote
 
 from flask import abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from webapp.catalog import queries
-from webapp.catalog.queries import CollectionFace, ProductDetail, Shelf
+from webapp.catalog.queries import ProductDetail, find_new_address
 from webapp.core.state import current_config
+from webapp.storefront import queries
+from webapp.storefront.cart_cookie import read_cart_id
+from webapp.storefront.frame import put_in_frame
 from webapp.storefront.paging import make_page, read_page_number
+from webapp.storefront.queries import ShelfPage
 from webapp.storefront.reading import read_without_transaction
 from webapp.storefront.richtext import clean_html, summary
 from webapp.storefront.structured import describe_product
@@ -22,61 +24,56 @@ MAX_TEXT = 255
 @blueprint.get("/")
 def home() -> str:
     read_without_transaction()
+    found = queries.read_front_page(read_cart_id())
+    put_in_frame(found.frame)
     return render_template(
         "storefront/home.html",
-        featured=queries.list_featured(),
-        collections=queries.list_collections(),
+        featured=found.featured,
+        collections=found.collections,
         canonical=canonical("/"),
     )
 
 
 @blueprint.get("/products")
 def products() -> str | Response:
-    read_without_transaction()
     tag = request.args.get("tag") or None
+    path = f"/products?tag={quote(tag, safe='')}" if tag else "/products"
+    number = read_page_number(request.args.get("page"))
+    if number is None:
+        return redirect(path)
+    read_without_transaction()
     if tag is None:
-        return _shelf(queries.list_shelf, "/products")
+        return _shelf(queries.read_shelf(read_cart_id(), number), number, path)
     _refuse_nonsense(tag)
-    return _shelf(
-        lambda number: queries.list_tagged(tag, number),
-        f"/products?tag={quote(tag, safe='')}",
-        tag=tag,
-    )
+    return _shelf(queries.read_tagged(read_cart_id(), number, tag), number, path, tag)
 
 
 @blueprint.get("/collections/<slug>")
 def collection(slug: str) -> str | Response:
-    read_without_transaction()
     _refuse_nonsense(slug)
-    face = queries.find_collection(slug)
-    if face is None:
-        abort(404)
-    return _shelf(
-        lambda number: queries.list_collected(face.id, number),
-        f"/collections/{quote(face.slug)}",
-        collection=face,
-    )
-
-
-def _shelf(
-    read: Callable[[int], Shelf],
-    path: str,
-    collection: CollectionFace | None = None,
-    tag: str | None = None,
-) -> str | Response:
-    """Show a page of a shelf; an address with a page that isn't there leads to the nearest."""
+    path = f"/collections/{quote(slug)}"
     number = read_page_number(request.args.get("page"))
     if number is None:
         return redirect(path)
-    page = make_page(read(number), number)
+    read_without_transaction()
+    found = queries.read_collected(read_cart_id(), number, slug)
+    if found.collection is None:
+        abort(404)
+    return _shelf(found, number, path)
+
+
+def _shelf(found: ShelfPage, number: int, path: str, tag: str | None = None) -> str | Response:
+    """Show a page of a shelf; a number past the last page leads to that."""
+    page = make_page(found, number)
     if number > page.pages:
         return redirect(_page_path(path, page.pages))
+    put_in_frame(found.frame)
     return render_template(
         "storefront/products.html",
         page=page,
-        collection=collection,
+        collection=found.collection,
         tag=tag,
-        collections=queries.list_collections(),
+        collections=found.collections,
         canonical=canonical(_page_path(path, number)),
     )
 
@@ -89,9 +86,11 @@ def _page_path(path: str, number: int) -> str:
 
 @blueprint.get("/products/<slug>")
 def product(slug: str) -> str | Response:
-    read_without_transaction()
     _refuse_nonsense(slug)
-    found = queries.find_product(slug)
+    read_without_transaction()
+    page = queries.read_product_page(read_cart_id(), slug)
+    put_in_frame(page.frame)
+    found = page.product
     if found is None:
         return _moved_or_gone(slug)
     return render_template(
@@ -108,7 +107,7 @@ def product(slug: str) -> str | Response:
 
 
 def _moved_or_gone(slug: str) -> Response:
-    new = queries.find_new_address(slug)
+    new = find_new_address(slug)
     if new is None:
         abort(404)
     return redirect(url_for("storefront.product", slug=new), code=301)

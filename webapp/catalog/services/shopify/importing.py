@@ -105,7 +105,7 @@ def _import(
     _tell(progress, rows, reader)
     index_staging()
     check_file(problems)
-    merge = Merge(header, currency, clock.now())
+    merge = Merge(header, currency, clock.now(), rows.rows)
     if not problems:
         merge.run(problems)
     counts: dict[str, Any] = {

@@ -59,6 +59,8 @@ CANONICAL_STATUS = """(
     s.extra @> '{"Published": "true", "Status": "active"}'
     OR s.extra @> '{"Published": "false", "Status": "draft"}'
     OR s.extra @> '{"Published": "false", "Status": "archived"}')"""
+OF_SKU = ("sku", "sku_inventory", "sku_price", "sku_image", "picture")
+LARGE = 500
 NEWEST_PRICE = """LEFT JOIN LATERAL (
     SELECT unit_amount, compare_at_amount, currency FROM sku_price
     WHERE sku_id = v.sku_id AND in_force_at <= :now
@@ -68,8 +70,9 @@ NEWEST_PRICE = """LEFT JOIN LATERAL (
 class Merge:
     """One file's way into the catalogue; the steps run in the order they stand here."""
 
-    def __init__(self, header: Header, currency: str, now: datetime) -> None:
+    def __init__(self, header: Header, currency: str, now: datetime, rows: int) -> None:
         self._header = header
+        self._large = rows > LARGE
         self._values: dict[str, Any] = {
             "now": now,
             "currency": currency,
@@ -111,7 +114,17 @@ class Merge:
         result = db.session.execute(text(statement), self._values)
         return int(getattr(result, "rowcount", 0))
 
+    def _measure(self, *tables: str) -> None:
+        """Tell the planner how many rows there are now, if it matters.
+
+        It may believe a table to be empty that held only dead rows when autovacuum looked; what
+        it plans then takes the square of the time.
+        """
+        if self._large:
+            self._do(f"ANALYZE {', '.join(tables)}")
+
     def _match_products(self) -> None:
+        self._measure("product", "product_option", "product_sku", "product_image", *OF_SKU)
         self._do(
             "UPDATE import_product s SET product_id = p.id FROM product p WHERE p.slug = s.slug"
         )
@@ -154,8 +167,13 @@ class Merge:
             "UPDATE import_variant SET is_new = true, "
             "sku_id = nextval(pg_get_serial_sequence('sku', 'id')) WHERE sku_id IS NULL"
         )
-        self._do("CREATE INDEX ON import_variant (sku_id)")
-        self._do("CREATE INDEX ON import_variant (product_id)")
+        for column in (
+            "import_product (product_id)",
+            "import_variant (product_id)",
+            "import_variant (sku_id)",
+            "import_image (product_id)",
+        ):
+            self._do(f"CREATE INDEX ON {column}")
         self._do("ANALYZE import_product, import_variant, import_image")
 
     def _write_products(self) -> None:
@@ -169,6 +187,7 @@ class Merge:
                    position, seo_title, seo_description, gift_card, extra, :now, :now
             FROM import_product WHERE is_new ORDER BY number
             """)
+        self._measure("product")
         self._do("""
             INSERT INTO import_change
             SELECT number, line, format('new product “%s”', slug)
@@ -264,9 +283,6 @@ class Merge:
             """)
 
     def _write_options(self, which: str) -> None:
-        staged = f"""SELECT s.product_id, o.name, o.position
-            FROM import_product s
-            CROSS JOIN unnest(s.options) WITH ORDINALITY AS o (name, position) WHERE {which}"""
         self._do(f"""
             INSERT INTO import_change
             SELECT s.number, s.line, 'changed: options are now ' || array_to_string(s.options, ', ')
@@ -276,13 +292,14 @@ class Merge:
             """)
         self._do(f"""
             DELETE FROM product_option o USING import_product s
-            WHERE o.product_id = s.product_id AND {which} AND NOT EXISTS (
-                SELECT 1 FROM ({staged}) w
-                WHERE (w.product_id, w.name, w.position) = (o.product_id, o.name, o.position))
+            WHERE o.product_id = s.product_id AND {which}
+              AND s.options[o.position] IS DISTINCT FROM o.name
             """)
         self._do(f"""
             INSERT INTO product_option (product_id, name, position)
-            SELECT product_id, name, position FROM ({staged}) w ORDER BY product_id, position
+            SELECT s.product_id, o.name, o.position FROM import_product s
+            CROSS JOIN unnest(s.options) WITH ORDINALITY AS o (name, position) WHERE {which}
+            ORDER BY s.product_id, o.position
             ON CONFLICT (product_id, position) DO NOTHING
             """)
 
@@ -299,6 +316,7 @@ class Merge:
             SELECT sku_id, tracker <> '', backorder, on_hand, 0, tracker
             FROM import_variant WHERE is_new
             """)
+        self._measure("sku", "sku_inventory")
         values = {
             column: f"v.{column}" for name, column in SKU_COLUMNS.items() if name in self._header
         }
@@ -385,6 +403,7 @@ class Merge:
                 GROUP BY url) urls
             ORDER BY line ON CONFLICT (source_url) DO NOTHING
             """)
+        self._measure("picture")
         if "Image Src" in self._header:
             self._write_product_images()
         if "Variant Image" in self._header:
@@ -481,6 +500,7 @@ class Merge:
 
     def _touch_products(self) -> None:
         """A product whose variants or pictures changed has changed; stock comes and goes."""
+        self._measure("import_change")
         self._do("""
             UPDATE product p SET updated_at = :now FROM import_product s
             WHERE s.product_id = p.id AND NOT s.is_new
