@@ -70,6 +70,13 @@ def _can_ship(order: Order) -> bool:
     return order.status in fulfilment.SHIPPABLE and bool(unshipped(order))
 
 
+def _acceptable(order: Order) -> bool:
+    """Say whether there is a checkout to fulfil, and its money not on its way back already."""
+    twice = order.needs_action is NeedsAction.PAID_TWICE
+    known = order.checkout_id is not None and not twice and not order.refunds
+    return order.status is OrderState.NEEDS_ACTION and known
+
+
 def _narrow(value: str) -> ColumnElement[bool]:
     if value == "open":
         return Order.status.in_(OPEN)
@@ -230,7 +237,7 @@ class Orders(Room):
         "Accept and fulfil",
         permission=Permission.ORDERS_REFUND,
         tone="primary",
-        when=lambda order: order.status is OrderState.NEEDS_ACTION,
+        when=_acceptable,
     )
     def accept(self, row: Order) -> str:
         fulfilment.accept(row.id, actor())

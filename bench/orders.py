@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from bench.ground import Ground, Site, machine
-from bench.load import replay, write_requests
+from bench.load import send_all, write_requests
 from bench.registry import Bench, Effort
 from bench.report import Notes, Row, beside
 from bench.rounds import alternate, middle
@@ -70,7 +70,7 @@ def _fulfil(site: Site, url: str, count: int, workers: int) -> float:
         write_requests(requests, url, sign([json.dumps(event).encode() for event in events]))
         orders, mails = _done(site)
         began = time.monotonic()
-        replay(url, requests, PATIENCE_SECONDS)
+        send_all(url, requests, PATIENCE_SECONDS)
         _wait(site, orders + count, mails + count)
         return time.monotonic() - began
 

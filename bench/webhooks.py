@@ -10,10 +10,11 @@ from bench.registry import Bench, Effort
 from bench.report import Notes, Row, beside
 from bench.rounds import alternate, middle
 from bench.sales import multiply, sell, sign
+from sandbox.processes import SandboxError
 
 NAME = "webhooks"
 # More than a slice can take, so that no event is sent twice.
-EVENTS_PER_SECOND = 1500
+EVENTS_PER_SECOND = 2500
 
 
 def run(ground: Ground, effort: Effort, notes: Notes) -> list[Row]:
@@ -46,9 +47,12 @@ def run(ground: Ground, effort: Effort, notes: Notes) -> list[Row]:
 def _deliver(site: Site, url: str, event: dict[str, Any], seconds: int) -> Load:
     """Send fresh events for ``seconds``; the inbox is empty again afterwards."""
     requests = site.ground.folder / "webhooks.requests"
-    write_requests(requests, url, sign(multiply(event, EVENTS_PER_SECOND * seconds)))
+    count = EVENTS_PER_SECOND * seconds
+    write_requests(requests, url, sign(multiply(event, count)))
     load = replay(url, requests, seconds)
     requests.unlink()
+    if load.requests >= count:
+        raise SandboxError(f"{count} webhooks were not enough for {seconds} s.")
     with site.ground.postgres.connect(site.database) as connection:
         connection.execute("TRUNCATE stripe_event")
     return load

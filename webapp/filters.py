@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
@@ -16,6 +17,9 @@ from webapp.core.money import format_money
 from webapp.storefront.frame import get_frame
 
 logger = logging.getLogger(__name__)
+
+# Set by every rendering for its own filters, which can't see what an imported macro was not given.
+_locale: ContextVar[str] = ContextVar("locale", default="en_US")
 
 
 def init_filters(app: Flask) -> None:
@@ -57,7 +61,7 @@ def drawing(seed: object) -> tuple[int, int]:
 
 def money(amount: int | None, currency: str) -> str:
     """Return minor units as the shop's visitors write them; nothing for what has no price."""
-    return "" if amount is None else format_money(amount, currency, _locale())
+    return "" if amount is None else format_money(amount, currency, _locale.get())
 
 
 def show_date(value: date | datetime | None) -> str:
@@ -65,19 +69,15 @@ def show_date(value: date | datetime | None) -> str:
         return ""
     if isinstance(value, datetime):
         value = value.astimezone(UTC)
-    return format_date(value, "medium", locale=_locale())
+    return format_date(value, "medium", locale=_locale.get())
 
 
 def show_datetime(value: datetime | None) -> str:
     """Return a moment in UTC, and say so: the reader may be anywhere."""
     if value is None:
         return ""
-    day = format_date(value.astimezone(UTC), "medium", locale=_locale())
-    return f"{day}, {format_datetime(value.astimezone(UTC), 'HH:mm', locale=_locale())} UTC"
-
-
-def _locale() -> str:
-    return get_frame().shop.locale
+    day = format_date(value.astimezone(UTC), "medium", locale=_locale.get())
+    return f"{day}, {format_datetime(value.astimezone(UTC), 'HH:mm', locale=_locale.get())} UTC"
 
 
 def shop_context() -> dict[str, object]:
@@ -92,4 +92,5 @@ def shop_context() -> dict[str, object]:
     except (SQLAlchemyError, ConfigError):
         logger.warning("page without a shop", exc_info=True)
         return {"shop": None, "cart_count": 0, "current_path": path}
+    _locale.set(frame.shop.locale)
     return {"shop": frame.shop, "cart_count": frame.cart_count, "current_path": path}

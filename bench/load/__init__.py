@@ -63,12 +63,17 @@ def press(url: str, seconds: int, connections: int = CONNECTIONS) -> Load:
 
 
 def replay(url: str, requests: Path, seconds: int, connections: int = CONNECTIONS) -> Load:
-    """Send each of the prepared requests once, for at most ``seconds``. See ``write_requests``."""
+    """Send prepared requests, each once, for ``seconds``. Have more of them than can be sent."""
     wrk = _wrk()
-    if wrk:
-        command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s"]
-        script = ["-s", str(SCRIPTS / "replay.lua"), url, "--", str(requests)]
-        return _measure([*command, *script], seconds, url)
+    if not wrk:
+        return send_all(url, requests, seconds, connections)
+    command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s"]
+    script = ["-s", str(SCRIPTS / "replay.lua"), url, "--", str(requests)]
+    return _measure([*command, *script], seconds, url)
+
+
+def send_all(url: str, requests: Path, seconds: int, connections: int = CONNECTIONS) -> Load:
+    """Send each of the prepared requests once and return; give up after ``seconds``."""
     command = [sys.executable, str(SCRIPTS / "client.py"), url, str(connections), str(seconds)]
     return _measure([*command, str(requests)], seconds, url)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from tests.admin.conftest import act, counting, make_product, said
@@ -244,7 +244,7 @@ def test_a_product_without_a_price_is_not_published_but_its_neighbours_are(
     owner: FlaskClient, session: Session
 ) -> None:
     priced, free = make_product("Priced"), make_product("Priceless")
-    session.execute(SkuPrice.__table__.delete().where(SkuPrice.sku_id == free.variants[0].sku_id))
+    session.execute(delete(SkuPrice).where(SkuPrice.sku_id == free.variants[0].sku_id))
     for product in (priced, free):
         products.unpublish(product)
     session.commit()

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from admin.orders import refundable
@@ -95,7 +95,7 @@ def test_a_thousand_orders_turn_page_by_page_in_few_statements(
     owner: FlaskClient, session: Session
 ) -> None:
     session.execute(
-        Order.__table__.insert(),
+        insert(Order),
         [
             {
                 "number": number,
@@ -186,6 +186,27 @@ def _add_mail(session: Session, order: Order, key: str, **values: object) -> Mai
     return mail
 
 
+def _add_checkout(session: Session, order: Order) -> Checkout:
+    now = clock.now()
+    cart = Cart(currency="usd", expires_at=now)
+    session.add(cart)
+    session.flush()
+    checkout = Checkout(
+        cart_id=cart.id,
+        idempotency_key=f"key-{order.id}",
+        quote={},
+        currency="usd",
+        total_amount=order.total_amount,
+        request_id="the-request",
+        expires_at=now,
+        release_at=now,
+        state=CheckoutState.COMPLETE,
+    )
+    session.add(checkout)
+    session.flush()
+    return checkout
+
+
 def _add_shipment(session: Session, order: Order) -> None:
     line = ShipmentLine(order_sku_id=order.lines[0].id, quantity=1)
     session.add(Shipment(order_id=order.id, carrier="UPS", actor="system", lines=[line]))
@@ -194,24 +215,9 @@ def _add_shipment(session: Session, order: Order) -> None:
 def test_the_story_merges_every_part_by_time(session: Session) -> None:
     start = clock.now() - later(60)
     order = make_order()
-    cart = Cart(currency="usd", expires_at=start)
-    session.add(cart)
-    session.flush()
-    checkout = Checkout(
-        cart_id=cart.id,
-        idempotency_key="key",
-        quote={},
-        currency="usd",
-        total_amount=order.total_amount,
-        request_id="the-request",
-        expires_at=start,
-        release_at=start,
-        state=CheckoutState.COMPLETE,
-        created_at=start,
-        ended_at=start + later(4),
-    )
-    session.add(checkout)
-    session.flush()
+    checkout = _add_checkout(session, order)
+    checkout.created_at = start
+    checkout.ended_at = start + later(4)
     order.checkout_id = checkout.id
     order.payment.paid_at = start + later(2)
     order.history[0].at = start + later(5)
@@ -433,11 +439,26 @@ def test_an_order_that_needs_action_says_why_and_what_to_do(
     session.commit()
     page = owner.get(f"/admin/orders/details/?id={order.id}").text
     assert "Stripe took another amount than the cart came to." in page
-    assert "Accept and fulfil" in page
     assert "Ship and tell the customer" not in page
-    assert "Nothing can be shipped for this payment" in act(
-        owner, "/admin/orders/accept/", id=order.id
-    )
+    assert "Accept and fulfil" not in page
+    notice = act(owner, "/admin/orders/accept/", id=order.id)
+    assert "Nothing can be shipped for this payment" in notice
+
+
+def test_an_order_that_needs_action_is_accepted_as_it_is(
+    owner: FlaskClient, session: Session
+) -> None:
+    product = make_product(on_hand=5)
+    order = make_order(lines=(("Wool hat", 2),), product=product, status=OrderState.NEEDS_ACTION)
+    order.needs_action = NeedsAction.AMOUNT_MISMATCH
+    order.checkout_id = _add_checkout(session, order).id
+    session.commit()
+    assert "Accept and fulfil" in owner.get(f"/admin/orders/details/?id={order.id}").text
+    act(owner, "/admin/orders/accept/", id=order.id)
+    order = reread(session, order)
+    assert order.status is OrderState.ACCEPTED
+    job = session.scalars(select(Job)).one()
+    assert (job.path, job.args) == ("jobs.orders.fulfil", [order.id])
 
 
 def test_the_confirmation_is_sent_once_more(owner: FlaskClient, session: Session) -> None:

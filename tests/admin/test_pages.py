@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -22,7 +23,7 @@ def pages(owner: FlaskClient, session: Session) -> dict[str, str]:
     product, order = make_product(), make_order()
     job, mail = add_job(session, JobState.FAILED), add_mail(session, "m", MailState.FAILED)
     add_event(session)
-    rows = [
+    rows: list[Any] = [
         DiscountCode(code="GO", kind=DiscountKind.PERCENT, value=1000),
         ShippingMethod(code="standard", name="Standard", unit_amount=500),
         TaxRate(country="US", name="Sales tax", basis_points=800),
