@@ -400,6 +400,12 @@ class Room(Guarded, FlaskAdminModelView):
         given.extra_args = {k: v for k, v in given.extra_args.items() if k in known}
         return given
 
+    def _get_list_url(self, view_args: ViewArgs) -> str:
+        """Return the list's address with what was chosen and nothing else."""
+        chosen = {"page": view_args.page or None, "search": view_args.search}
+        order = {"sort": view_args.sort, "desc": 1 if view_args.sort_desc else None}
+        return str(self.get_url(".index_view", **chosen, **order, **view_args.extra_args))
+
     def render(self, template: str, **kwargs: Any) -> str:
         if template == self.list_template:
             kwargs["gathered"] = self.gather(kwargs["data"])

@@ -78,7 +78,7 @@ class ProductForm(Form):
     options = WordsField(
         "Options", description="What buyers choose, like Size, Colour; up to three."
     )
-    position = IntegerField("Position on the shelf", [Optional(), NumberRange(0, 10**9)], default=0)
+    position = IntegerField("Position on the shelf", [Optional(), NumberRange(0, 10**9)])
     seo_title = StringField("Title for search engines", [Length(max=255), one_line])
     seo_description = TextAreaField(
         "Description for search engines", [Length(max=1000)], render_kw={"rows": 2}

@@ -6,9 +6,7 @@ from datetime import timedelta
 from webapp.core import clock
 from webapp.core.db import db
 from webapp.core.errors import DomainError
-from webapp.core.state import current_fork
 from webapp.orders.services import fulfilment, refunds, settlement
-from webapp.payments import gateway
 
 logger = logging.getLogger(__name__)
 
@@ -46,19 +44,10 @@ def settle_refunds() -> None:
 
 def sweep_paid_sessions(hours: int = 1) -> None:
     """Ask Stripe for paid sessions without an order: webhooks may be lost, money may not."""
-    since = clock.now() - timedelta(hours=hours)
-    ours = current_fork().name
-    db.session.commit()
-    paid = [
-        session.id
-        for session in gateway.list_sessions(since)
-        if session.paid and session.metadata.get("fork") == ours
-    ]
-    for start in range(0, len(paid), 500):
-        for session_id in settlement.list_missing_sessions(paid[start : start + 500]):
-            logger.warning("sweep found a paid session without an order")
-            settlement.settle_session(session_id)
-            db.session.commit()
+    for session_id in settlement.find_unordered_sessions(clock.now() - timedelta(hours=hours)):
+        logger.warning("sweep found a paid session without an order")
+        settlement.settle_session(session_id)
+        db.session.commit()
 
 
 def sweep_paid_sessions_deep() -> None:

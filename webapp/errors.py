@@ -2,7 +2,7 @@
 
 import logging
 
-from flask import Flask, Response, make_response, render_template, request
+from flask import Flask, Response, g, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from jinja2 import TemplateNotFound
 from werkzeug.exceptions import HTTPException, InternalServerError
@@ -68,8 +68,9 @@ def _answer(status: int, code: str, sentence: str) -> Response:
 
 
 def _page(status: int, sentence: str) -> str:
+    context = {"message": sentence, "status": status, "request_id": g.get("request_id")}
     try:
-        return render_template(f"errors/{status}.html", sentence=sentence, status=status)
+        return render_template(f"errors/{status}.html", **context)
     except TemplateNotFound:
         family = 500 if status >= 500 else 400
-        return render_template(f"errors/{family}.html", sentence=sentence, status=status)
+        return render_template(f"errors/{family}.html", **context)

@@ -6,6 +6,7 @@ CHAOS_FULL=1 runs the full figures; without it fewer of the same. CHAOS_SEED cho
 import logging
 import os
 import random
+import signal
 import threading
 import time
 from collections import Counter
@@ -21,8 +22,9 @@ import redis
 import requests
 
 from sandbox.browser import NotThereError
+from sandbox.ports import free_port
 from sandbox.postgres import Postgres
-from tests.messaging.sink import HANG_UP, TAKE_AND_HANG_UP, Sink
+from tests.messaging.sink import Caught, Dialogue, Sink
 from tests.processes import (
     PATIENCE_SECONDS,
     Business,
@@ -119,12 +121,14 @@ def trouble(business: Business, trade: Trade, victim: str, kills: int, rng: rand
             first, then = rng.sample([store.flushall, lambda: business.kill(victim)], 2)
             first()
             then()
+            logger.info("at %s of %s: FLUSHALL and kill -9 of the %s", moment, 2 * total, victim)
             business.start(victim)
 
 
-def resolve_unknown(business: Business) -> int:
+def resolve_unknown(business: Business, arrived: set[str] | None = None) -> int:
     """As a person would: look whether a mail in doubt arrived, and send it again only if not."""
-    arrived = {mail["to"][0] for mail in business.list_mails()}
+    if arrived is None:
+        arrived = {mail["to"][0] for mail in business.list_mails()}
     unknown = business.ask("SELECT id, recipient FROM mail WHERE state = 'unknown'")
     with business.app.app_context():
         for mail_id, recipient in unknown:
@@ -171,12 +175,90 @@ def test_the_clock_dies_and_redis_forgets(business: Business) -> None:
     sell_under_fire(business, "clock", 10_001, PURCHASES // 2, max(KILLS // 2, 2))
 
 
-@pytest.mark.parametrize("arrives", [True, False])
-def test_a_worker_killed_before_the_servers_reply_leaves_the_mail_in_doubt(
-    addresses: Addresses,
-    own_redis: str,
-    neighbours: Neighbours,
-    tmp_path: Path,
-    arrives: bool,
+@dataclass
+class SilentServer(Sink):
+    """Reads the first message to its end and says nothing; ``keeps`` tells whether it has it."""
+
+    keeps: bool = True
+    reached: threading.Event = field(default_factory=threading.Event)
+
+    def _take(self, talk: Dialogue) -> None:
+        if self.reached.is_set():
+            super()._take(talk)
+            return
+        content = talk.read_message()
+        if self.keeps:
+            self.messages.append(Caught(talk.sender, talk.recipient, content))
+        self.reached.set()
+        talk.read_line()  # nothing comes: the worker is killed while it waits
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_mail_whose_worker_died_before_the_reply_is_in_doubt(
+    business: Business, keeps: bool
 ) -> None:
-    """See below."""
+    number = 20_001 + keeps
+    server = SilentServer(keeps=keeps)
+    server.start()
+    business.kill("worker")
+    business.begin("worker", SMTP_URL=server.url)
+    buyer = Buyer(business, number)
+    buyer.fill_cart(business.make_sku(stock=1)[1])
+    buyer.pay_and_leave(buyer.press_pay())
+    assert server.reached.wait(PATIENCE_SECONDS)
+    business.kill("worker")
+    business.begin("worker", SMTP_URL=server.url)
+
+    def state() -> str:
+        return str(business.ask("SELECT state FROM mail WHERE recipient = %s", buyer.email)[0][0])
+
+    eventually(lambda: state() == "unknown", "the mail in doubt")
+    business.wait_for_rest()
+    assert (state(), len(server.messages)) == ("unknown", int(keeps))
+    assert resolve_unknown(business, {caught.recipient for caught in server.messages}) == 1
+    assert state() == ("unknown" if keeps else "sent")
+    assert [caught.recipient for caught in server.messages] == [buyer.email]
+    business.examine()
+    business.ask("UPDATE mail SET state = 'sent' WHERE recipient = %s RETURNING id", buyer.email)
+    business.kill("worker")
+    business.start("worker")
+    server.stop()
+
+
+def test_postgres_dies_and_comes_back(
+    addresses: Addresses, own_redis: str, neighbours: Neighbours, tmp_path: Path
+) -> None:
+    server = Postgres(tmp_path / "postgres", port=free_port())
+    server.start()
+    try:
+        server.create_database("mortal_shop")
+        business = Business("mortal_shop", server.url(), own_redis, tmp_path, neighbours)
+        migrated = business.flask("db", "upgrade")
+        assert migrated.returncode == 0, migrated.stderr
+        try:
+            sell_while_postgres_dies(business, server)
+        finally:
+            business.stop()
+    finally:
+        server.stop()
+
+
+def sell_while_postgres_dies(business: Business, server: Postgres) -> None:
+    business.open_shop()
+    business.start("web", "worker", "clock")
+    total = PURCHASES // 2
+    trade = Trade(business, business.make_sku(stock=2 * total)[1], range(1, total + 1), True)
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        purchases = trade.begin(threads)
+        eventually(lambda: trade.progress() >= total, "half of it")
+        os.kill(server.pid, signal.SIGKILL)
+        server.stop()
+        server.start()
+        for purchase in purchases:
+            purchase.result()
+    eventually(lambda: business.count("order") >= total, "all orders")
+    business.wait_for_rest()
+    in_doubt = resolve_unknown(business)
+    logger.info("%s purchases, Postgres killed once, %s mails in doubt", total, in_doubt)
+    assert_sold_once_each(business, trade)
+    business.doctor()

@@ -62,7 +62,7 @@ def state_of(order: Order) -> OrderState:
 
 
 def assert_healthy() -> None:
-    assert [c["name"] for c in examine()["checks"] if not c["ok"]] == []
+    assert [c["name"] for c in examine(ask_stripe=False)["checks"] if not c["ok"]] == []
 
 
 def test_shipping_all_tells_the_buyer(buy: Callable[..., Order]) -> None:

@@ -66,7 +66,7 @@ def the_order() -> Order:
 
 
 def assert_healthy() -> None:
-    report = examine()
+    report = examine(ask_stripe=False)
     assert report["healthy"], [check for check in report["checks"] if not check["ok"]]
 
 

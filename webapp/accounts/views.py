@@ -74,8 +74,10 @@ def _address_tried() -> str:
 
 
 @blueprint.route("/login", methods=["GET", "POST"])
-@limiter.limit("10 per hour", methods=["POST"])
-@limiter.limit("5 per 15 minutes", key_func=_address_tried, methods=["POST"])
+@limiter.limit("10 per hour", methods=["POST"], override_defaults=False)
+@limiter.limit(
+    "5 per 15 minutes", key_func=_address_tried, methods=["POST"], override_defaults=False
+)
 def login() -> BaseResponse | str | tuple[str, int]:
     """Let somebody in and send them where they were going."""
     form = LoginForm()
@@ -108,7 +110,9 @@ def logout() -> BaseResponse:
 def too_many_tries(_error: RateLimitExceeded) -> Response:
     """Say how long to wait, on the page and in Retry-After (RFC 9110, section 10.2.3)."""
     breached = limiter.current_limit
-    seconds = max(1, round(breached.reset_at - time.time())) if breached else 60
+    longest = breached.limit.get_expiry() if breached else 60
+    left = round(breached.reset_at - time.time()) if breached else longest
+    seconds = min(max(1, left), longest)
     minutes = -(-seconds // 60)
     form = LoginForm()
     form.form_errors = [

@@ -11,6 +11,7 @@ from webapp.core import logging as log
 from webapp.core.db import db
 from webapp.core.errors import DomainError, Unprocessable
 from webapp.core.queue import backoff
+from webapp.core.state import current_config
 from webapp.payments.errors import NoSuchEvent
 from webapp.payments.gateway import Event
 from webapp.payments.models import EventState, StripeEvent
@@ -28,7 +29,6 @@ HANDLED = frozenset(
     }
 )
 MAX_ATTEMPTS = 10
-CLAIM_SECONDS = 60
 
 
 def record_event(event: Event, *, ours: bool) -> bool:
@@ -55,7 +55,7 @@ def record_event(event: Event, *, ours: bool) -> bool:
 
 
 def claim_events(limit: int) -> Sequence[StripeEvent]:
-    """Take up to ``limit`` due events; those of a worker that dies are due again in a minute."""
+    """Take up to ``limit`` due events; a worker that dies gives its back with a job's lease."""
     now = clock.now()
     due = (
         select(StripeEvent.id)
@@ -69,7 +69,7 @@ def claim_events(limit: int) -> Sequence[StripeEvent]:
         .where(StripeEvent.id.in_(due))
         .values(
             attempts=StripeEvent.attempts + 1,
-            next_attempt_at=now + timedelta(seconds=CLAIM_SECONDS),
+            next_attempt_at=now + timedelta(seconds=current_config().job_lease_seconds),
         )
         .returning(StripeEvent)
     ).all()

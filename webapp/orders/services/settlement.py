@@ -4,7 +4,7 @@ Webhook, success page, sweep and clock all come here with a session id; whoever 
 the work under the checkout's lock, the others find it done. Callers commit.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, func, or_, select, text, update
 
@@ -193,13 +193,20 @@ def list_overdue_checkouts(limit: int = 100) -> list[int]:
     )
 
 
-def list_missing_sessions(session_ids: list[str]) -> list[str]:
-    """Return which of these paid sessions have no order."""
-    known = set(
-        db.session.scalars(
-            select(OrderPayment.stripe_session_id).where(
-                OrderPayment.stripe_session_id.in_(session_ids)
-            )
-        )
-    )
-    return [each for each in session_ids if each not in known]
+def find_unordered_sessions(since: datetime) -> list[str]:
+    """Ask Stripe for our paid sessions made after ``since``; return those without an order.
+
+    Network: the caller must not hold a transaction. Raises StripeUnavailable.
+    """
+    ours = current_fork().name
+    db.session.commit()
+    paid = [
+        session.id
+        for session in gateway.list_sessions(since)
+        if session.paid and session.metadata.get("fork") == ours
+    ]
+    known: set[str] = set()
+    for start in range(0, len(paid), 500):
+        part = OrderPayment.stripe_session_id.in_(paid[start : start + 500])
+        known.update(db.session.scalars(select(OrderPayment.stripe_session_id).where(part)))
+    return [session_id for session_id in paid if session_id not in known]

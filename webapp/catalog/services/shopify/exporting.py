@@ -176,29 +176,42 @@ def _variant_query(ids: list[int]) -> Any:
 
 def _rows(product: Row[Any], parts: Parts) -> Iterator[Cells]:
     variants = parts.variants.get(product.id, [])
-    images = parts.images.get(product.id, [])
     of_image_rows: dict[str, Cells] = product.extra.get(IMAGE_ROWS, {})
+    images = _arrange(parts.images.get(product.id, []), len(variants), of_image_rows)
     for place in range(max(len(variants), len(images), 1)):
         cells = {"Handle": product.slug}
         if place == 0:
             cells |= _product_cells(product, parts.options.get(product.id, []))
         if place < len(variants):
             cells |= _variant_cells(variants[place])
-        if place < len(images):
-            image = images[place]
-            cells |= {
-                "Image Src": image.source_url,
-                "Image Position": str(image.position),
-                "Image Alt Text": image.alt,
-            }
-            _add_missing(cells, of_image_rows.get(str(image.position), {}))
+        image = images[place] if place < len(images) else None
+        if image is not None:
+            kept = of_image_rows.get(str(image.position), {})
+            cells = {**kept, **cells, **_image_cells(image)}
         yield cells
 
 
-def _add_missing(cells: Cells, kept: Cells) -> None:
-    for name, cell in kept.items():
-        if not cells.get(name):
-            cells[name] = cell
+def _arrange(
+    images: list[Row[Any]], variants: int, of_image_rows: dict[str, Cells]
+) -> list[Row[Any] | None]:
+    """Place the pictures on the product's rows.
+
+    The first ones share the rows of the variants, as Shopify has it; those that came with cells of
+    their own need rows of their own.
+    """
+    beside = [image for image in images if str(image.position) not in of_image_rows][:variants]
+    shared = {image.position for image in beside}
+    alone = [image for image in images if image.position not in shared]
+    padding = [None] * (variants - len(beside)) if alone else []
+    return [*beside, *padding, *alone]
+
+
+def _image_cells(image: Row[Any]) -> Cells:
+    return {
+        "Image Src": image.source_url,
+        "Image Position": str(image.position),
+        "Image Alt Text": image.alt,
+    }
 
 
 def _product_cells(product: Row[Any], options: list[str]) -> Cells:
