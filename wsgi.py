@@ -2,6 +2,7 @@
 
 from flask import Flask
 
+import admin
 import jobs
 from webapp import factory
 from webapp.core.config import Config, load_config
@@ -10,11 +11,6 @@ from webapp.core.config import Config, load_config
 def create_app(config: Config | None = None) -> Flask:
     """Return the complete app; without a config it is read from the environment."""
     app = factory.create_app(config or load_config())
-    try:  # TEMPORARY while the back office is being written
-        import admin
-
-        admin.install(app)
-    except Exception:
-        pass
+    admin.install(app)
     jobs.install(app)
     return app

@@ -175,7 +175,7 @@ class Business:
             "STRIPE_SECRET_KEY": self.stripe_key,
             "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
             "SMTP_URL": self.neighbours.smtp_url,
-            "UPLOAD_FOLDER": str(self.folder / "uploads"),
+            "UPLOAD_FOLDER": str(self.uploads),
             "JOB_LEASE_SECONDS": "2",
             "RELAY_AFTER_SECONDS": "1",
             "PATH": f"{Path(sys.executable).parent}:{self.env['PATH']}",
@@ -193,6 +193,10 @@ class Business:
         db.init_app(app)
         init_redis(app, config.redis_url)
         return app
+
+    @property
+    def uploads(self) -> Path:
+        return self.folder / "uploads"
 
     @property
     def web_url(self) -> str:
@@ -276,19 +280,22 @@ class Business:
     def count(self, table: str, where: str = "true") -> int:
         return int(self.ask(f'SELECT count(*) FROM "{table}" WHERE {where}')[0][0])
 
-    def open_shop(self, *, webhook: bool = True) -> None:
-        """Give the fork its settings and one way of shipping, and Stripe its account."""
+    def open_shop(self) -> None:
+        """Give the fork its settings and one way of shipping, and let Stripe call it."""
         with self.app.app_context():
-            shop = Shop(name="Northwind Goods", sender_email=f"hello@{self.domain}")
-            db.session.add(shop)
+            db.session.add(Shop(name="Northwind Goods", sender_email=f"hello@{self.domain}"))
             make_shipping()
-        settings = {"webhook": f"{self.web_url}/webhooks/stripe", "webhook_secret": WEBHOOK_SECRET}
-        self.neighbours.control("keys", key=self.stripe_key, **(settings if webhook else {}))
+        webhook = f"{self.web_url}/webhooks/stripe"
+        self.neighbours.control(
+            "keys", key=self.stripe_key, webhook=webhook, webhook_secret=WEBHOOK_SECRET
+        )
 
-    def make_sku(self, stock: int | None, title: str = "Oak Bowl") -> tuple[int, str]:
+    def make_sku(
+        self, stock: int | None, title: str = "Oak Bowl", **values: Any
+    ) -> tuple[int, str]:
         """Return a new sku's id and the address of its page."""
         with self.app.app_context():
-            sku_id = make_sku(title, stock=stock).id
+            sku_id = make_sku(title, stock=stock, **values).id
         slug = self.ask(
             "SELECT slug FROM product p JOIN product_sku ps ON ps.product_id = p.id"
             " WHERE ps.sku_id = %s",
@@ -364,9 +371,9 @@ def begin_flask(
 class Buyer:
     """A visitor without JavaScript, with cookies and an address of their own."""
 
-    def __init__(self, business: Business, number: int) -> None:
+    def __init__(self, business: Business, number: int, email: str | None = None) -> None:
         self.business = business
-        self.email = f"buyer-{number}@{business.domain}"
+        self.email = email or f"buyer-{number}@{business.domain}"
         self.browser = Browser()
         address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         self.browser.session.headers["X-Forwarded-For"] = address

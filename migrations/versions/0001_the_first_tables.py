@@ -92,6 +92,7 @@ def upgrade() -> None:
     op.create_index('ix_mail_open', 'mail', ['state', 'id'], unique=False, postgresql_where=sa.text("state IN ('pending', 'claimed', 'sending')"))
     op.create_index('ix_mail_recipient', 'mail', ['recipient', 'id'], unique=False)
     op.create_index('ix_mail_subject_ref', 'mail', ['subject_ref', 'id'], unique=False)
+    op.create_index('ix_mail_trouble', 'mail', ['id'], unique=False, postgresql_where=sa.text("state IN ('failed', 'unknown')"))
     op.create_table('order_counter',
     sa.Column('id', sa.BigInteger(), autoincrement=False, nullable=False),
     sa.Column('last_number', sa.BigInteger(), nullable=False),
@@ -209,6 +210,7 @@ def upgrade() -> None:
     sa.Column('done_at', sa.DateTime(timezone=True), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_stripe_event'))
     )
+    op.create_index('ix_stripe_event_object_id', 'stripe_event', ['object_id'], unique=False)
     op.create_index('ix_stripe_event_parked', 'stripe_event', ['received_at'], unique=False, postgresql_where=sa.text("state = 'parked'"))
     op.create_index('ix_stripe_event_pending', 'stripe_event', ['next_attempt_at'], unique=False, postgresql_where=sa.text("state = 'pending'"))
     op.create_index('ix_stripe_event_received_at', 'stripe_event', ['received_at'], unique=False)
@@ -600,6 +602,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_shipment'))
     )
     op.create_index('ix_shipment_order_id', 'shipment', ['order_id'], unique=False)
+    op.create_index('ix_shipment_tracking_number', 'shipment', ['tracking_number'], unique=False)
     op.create_table('order_download',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
     sa.Column('order_id', sa.BigInteger(), nullable=False),
@@ -636,6 +639,7 @@ def downgrade() -> None:
     op.drop_table('shipment_line')
     op.drop_index('ix_order_download_order_id', table_name='order_download')
     op.drop_table('order_download')
+    op.drop_index('ix_shipment_tracking_number', table_name='shipment')
     op.drop_index('ix_shipment_order_id', table_name='shipment')
     op.drop_table('shipment')
     op.drop_index('ix_order_status_order_id', table_name='order_status')
@@ -691,6 +695,7 @@ def downgrade() -> None:
     op.drop_index('ix_stripe_event_received_at', table_name='stripe_event')
     op.drop_index('ix_stripe_event_pending', table_name='stripe_event', postgresql_where=sa.text("state = 'pending'"))
     op.drop_index('ix_stripe_event_parked', table_name='stripe_event', postgresql_where=sa.text("state = 'parked'"))
+    op.drop_index('ix_stripe_event_object_id', table_name='stripe_event')
     op.drop_table('stripe_event')
     op.drop_index('uq_sku_code', table_name='sku', postgresql_where=sa.text("code <> ''"))
     op.drop_table('sku')
@@ -704,6 +709,7 @@ def downgrade() -> None:
     op.drop_index('ix_picture_pending', table_name='picture', postgresql_where=sa.text("state = 'pending'"))
     op.drop_table('picture')
     op.drop_table('order_counter')
+    op.drop_index('ix_mail_trouble', table_name='mail', postgresql_where=sa.text("state IN ('failed', 'unknown')"))
     op.drop_index('ix_mail_subject_ref', table_name='mail')
     op.drop_index('ix_mail_recipient', table_name='mail')
     op.drop_index('ix_mail_open', table_name='mail', postgresql_where=sa.text("state IN ('pending', 'claimed', 'sending')"))

@@ -97,31 +97,35 @@ class Trade:
             self.paid += 1
 
     def progress(self) -> int:
-        """Payments made plus mails sent: 0 at the start, twice the purchases at the end."""
+        """Payments, fulfilled orders and sent mails: up to three for each purchase."""
         self.business.assert_alive()
+        done = """
+            SELECT (SELECT count(*) FROM "order"
+                    WHERE status = 'in_fulfilment' AND email = ANY(%s))
+                 + (SELECT count(*) FROM mail WHERE state = 'sent' AND recipient = ANY(%s))"""
         with suppress(psycopg.OperationalError):
-            first, last = self.numbers[0], self.numbers[-1]
-            sent = self.business.ask(
-                "SELECT count(*) FROM mail WHERE state = 'sent' AND"
-                " split_part(split_part(recipient, '@', 1), '-', 2)::int BETWEEN %s AND %s",
-                first,
-                last,
-            )
-            return self.paid + int(sent[0][0])
+            return self.paid + int(self.business.ask(done, self.emails, self.emails)[0][0])
         return 0
+
+    @property
+    def emails(self) -> list[str]:
+        return [f"buyer-{number}@{self.business.domain}" for number in self.numbers]
 
 
 def trouble(business: Business, trade: Trade, victim: str, kills: int, rng: random.Random) -> None:
-    """Empty Redis and kill ``victim`` at random moments between the first payment and last mail."""
+    """Empty Redis and kill ``victim`` at random moments between the first payment and last mail.
+
+    Each kill may leave one mail in doubt, which then never counts: so many moments are spared.
+    """
     total = len(trade.numbers)
     with redis.Redis.from_url(business.redis_url) as store:
-        for moment in sorted(rng.sample(range(1, 2 * total - 1), kills)):
+        for moment in sorted(rng.sample(range(1, 3 * total - kills), kills)):
             eventually(lambda m=moment: trade.progress() >= m, f"progress {moment}", 300)  # type: ignore[misc]
             time.sleep(rng.uniform(0, 0.03))  # not to wait for anything: to strike in any phase
             first, then = rng.sample([store.flushall, lambda: business.kill(victim)], 2)
             first()
             then()
-            logger.info("at %s of %s: FLUSHALL and kill -9 of the %s", moment, 2 * total, victim)
+            logger.info("at %s of %s: FLUSHALL and kill -9 of the %s", moment, 3 * total, victim)
             business.start(victim)
 
 
@@ -140,7 +144,7 @@ def resolve_unknown(business: Business, arrived: set[str] | None = None) -> int:
 
 
 def assert_sold_once_each(business: Business, trade: Trade) -> None:
-    emails = [f"buyer-{number}@{business.domain}" for number in trade.numbers]
+    emails = trade.emails
     orders = business.ask('SELECT email, status FROM "order" WHERE email = ANY(%s)', emails)
     assert sorted(email for email, _ in orders) == sorted(emails)
     assert {status for _, status in orders} == {"in_fulfilment"}
@@ -250,7 +254,7 @@ def sell_while_postgres_dies(business: Business, server: Postgres) -> None:
     trade = Trade(business, business.make_sku(stock=2 * total)[1], range(1, total + 1), True)
     with ThreadPoolExecutor(AT_ONCE) as threads:
         purchases = trade.begin(threads)
-        eventually(lambda: trade.progress() >= total, "half of it")
+        eventually(lambda: trade.progress() >= total, "some of it")
         os.kill(server.pid, signal.SIGKILL)
         server.stop()
         server.start()

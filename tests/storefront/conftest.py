@@ -65,8 +65,9 @@ class Shelves:
             sku = make_sku(variant)
             product.variants.append(ProductSku(sku=sku, position=position, option1=variant.option))
         if picture is not None:
-            name = f"{number}.jpg" if picture is PictureState.FETCHED else None
-            shot = Picture(source_url=f"https://cdn.test/{number}", state=picture, file_name=name)
+            file_name = f"{number}.jpg" if picture is PictureState.FETCHED else None
+            source = f"https://cdn.test/{number}"
+            shot = Picture(source_url=source, state=picture, file_name=file_name)
             product.images.append(ProductImage(picture=shot, position=1, alt="From the side"))
         self.session.add(product)
         self.session.commit()

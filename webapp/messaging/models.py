@@ -30,6 +30,11 @@ class Mail(Base):
         Index("ix_mail_subject_ref", "subject_ref", "id"),
         Index("ix_mail_recipient", "recipient", "id"),
         Index(
+            "ix_mail_trouble",
+            "id",
+            postgresql_where=text("state IN ('failed', 'unknown')"),
+        ),
+        Index(
             "ix_mail_open",
             "state",
             "id",

@@ -429,7 +429,10 @@ class OrderStatus(Base):
 
 class Shipment(Base):
     __tablename__ = "shipment"
-    __table_args__ = (Index("ix_shipment_order_id", "order_id"),)
+    __table_args__ = (
+        Index("ix_shipment_order_id", "order_id"),
+        Index("ix_shipment_tracking_number", "tracking_number"),
+    )
 
     id: Mapped[int] = identity()
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"))

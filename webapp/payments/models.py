@@ -30,6 +30,7 @@ class StripeEvent(Base):
         ),
         Index("ix_stripe_event_parked", "received_at", postgresql_where=text("state = 'parked'")),
         Index("ix_stripe_event_subject", "subject"),
+        Index("ix_stripe_event_object_id", "object_id"),
         Index("ix_stripe_event_received_at", "received_at"),
     )
 

@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 
 from webapp.core.db import db
 from webapp.core.security import limiter
-from webapp.orders.errors import AlreadyPaid, CartError
+from webapp.orders.errors import AlreadyPaid, CartError, PaymentFailed
 from webapp.orders.queries import view_order
 from webapp.orders.services.checkout import open_checkout
 from webapp.orders.services.settlement import find_or_place_order
@@ -56,6 +56,10 @@ def success() -> Response:
     try:
         order = find_or_place_order(session_id)
         db.session.commit()
+    except PaymentFailed as error:
+        db.session.commit()  # what was found out stays found out: the stock is free again
+        flash(error.sentence, "error")
+        return redirect(url_for("storefront.cart"), 303)
     except StripeUnavailable:
         db.session.rollback()
         order = None
