@@ -1,6 +1,7 @@
 """What a bench serves: the shop, and beside it in the same workers a bare Flask view to beat."""
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -33,6 +34,11 @@ def create_bare() -> Flask:
     @app.get(f"{PREFIX}hello")
     def hello() -> str:
         return "Hello, world!"
+
+    @app.get(f"{PREFIX}wait")
+    def wait() -> str:
+        time.sleep(1)
+        return "That was a neighbour who takes a second to answer."
 
     @app.get(f"{PREFIX}worker")
     def worker() -> str:

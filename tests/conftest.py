@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from flask import Flask, g
 from flask.testing import FlaskClient
 from sqlalchemy import Connection
@@ -173,4 +174,5 @@ def stripe_desk(
     yield StripeDesk(stripe_sandbox.url, key)
     bind(app, config, fork)
     app.extensions.pop("stripe", None)
+    requests.delete(f"{stripe_sandbox.url}/_sandbox/fail", timeout=10)
     assert stripe_calls.violations() == []

@@ -28,7 +28,7 @@ from sandbox.procfile import read_procfile, shell_command
 from sandbox.readiness import clock_is_ready, web_is_ready, worker_is_ready
 from sandbox.redis import Redis
 from tests.factories.catalog import make_sku
-from tests.factories.sales import WEBHOOK_SECRET, make_shipping
+from tests.factories.sales import StripeDesk, make_shipping
 from tests.services import Addresses, app_environment, cloned
 from webapp.core.config import load_config
 from webapp.core.db import db
@@ -173,7 +173,6 @@ class Business:
             "BASE_URL": self.web_url,
             "STRIPE_API_BASE": self.neighbours.stripe_url,
             "STRIPE_SECRET_KEY": self.stripe_key,
-            "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
             "SMTP_URL": self.neighbours.smtp_url,
             "UPLOAD_FOLDER": str(self.uploads),
             "JOB_LEASE_SECONDS": "2",
@@ -281,14 +280,20 @@ class Business:
         return int(self.ask(f'SELECT count(*) FROM "{table}" WHERE {where}')[0][0])
 
     def open_shop(self) -> None:
-        """Give the fork its settings and one way of shipping, and let Stripe call it."""
+        """Give the fork its settings and one way of shipping, and let Stripe call it.
+
+        Comes before the processes start: they are told the new endpoint's secret.
+        """
         with self.app.app_context():
             db.session.add(Shop(name="Northwind Goods", sender_email=f"hello@{self.domain}"))
             make_shipping()
-        webhook = f"{self.web_url}/webhooks/stripe"
-        self.neighbours.control(
-            "keys", key=self.stripe_key, webhook=webhook, webhook_secret=WEBHOOK_SECRET
+        self.neighbours.control("keys", key=self.stripe_key)
+        stripe = StripeDesk(self.neighbours.stripe_url, self.stripe_key).client
+        endpoint = stripe.v1.webhook_endpoints.create(
+            {"url": f"{self.web_url}/webhooks/stripe", "enabled_events": ["*"]}
         )
+        assert endpoint.secret
+        self.env["STRIPE_WEBHOOK_SECRET"] = endpoint.secret
 
     def make_sku(
         self, stock: int | None, title: str = "Oak Bowl", **values: Any

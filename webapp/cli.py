@@ -7,6 +7,7 @@ from collections.abc import Callable
 import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
+from sqlalchemy.dialects.postgresql import insert
 
 from webapp.accounts.commands import staff
 from webapp.catalog.commands import catalog
@@ -58,21 +59,20 @@ def fork_create(name: str, if_missing: bool, **face: str) -> None:
 
 def _open_shop(name: str, face: dict[str, str]) -> None:
     forks.migrate_current()
-    if db.session.get(Shop, 1) is None:
-        email = face["email"] or f"hello@{name.replace('_', '-')}.example"
-        db.session.add(
-            Shop(
-                name=face["title"] or name.replace("_", " ").title(),
-                tagline=face["tagline"],
-                accent=face["accent"],
-                currency=face["currency"].lower(),
-                country=face["country"].upper(),
-                support_email=email,
-                sender_email=email,
-                sender_name=face["title"] or "",
-            )
-        )
-        db.session.commit()
+    email = face["email"] or f"hello@{name.replace('_', '-')}.example"
+    row = {
+        "name": face["title"] or name.replace("_", " ").title(),
+        "tagline": face["tagline"],
+        "accent": face["accent"],
+        "currency": face["currency"].lower(),
+        "country": face["country"].upper(),
+        "support_email": email,
+        "sender_email": email,
+        "sender_name": face["title"] or "",
+    }
+    # A shop that is open keeps its face, also one that opened while this command ran.
+    db.session.execute(insert(Shop).values(row).on_conflict_do_nothing())
+    db.session.commit()
 
 
 @fork.command("list")

@@ -39,6 +39,8 @@ def test_a_changed_price_is_appended_to_the_history(
 
     assert changes(report) == [(2, "price 20.00 -> 18.50")]
     assert report.prices_set == 1
+    again = import_rows(shirt(Variant_Price="18.5", Variant_Compare_At_Price="30"), further("M"))
+    assert again.change_count == 0
     prices = find_sku("shirt", "S").prices
     assert [(p.unit_amount, p.compare_at_amount) for p in prices] == [(1850, 3000), (2000, 3000)]
 

@@ -1,7 +1,5 @@
 """Making, pricing, renaming, showing and counting products."""
 
-import threading
-
 import pytest
 from flask import Flask
 from sqlalchemy import select
@@ -204,16 +202,3 @@ def test_collections_follow_the_commonest_tags(app: Flask, session: Session) -> 
         .order_by(Collection.position, CollectionProduct.position)
     ).all()
     assert held == [("men", "A"), ("men", "B"), ("new", "B"), ("women", "C")]
-
-
-def test_threads_share_no_cleaned_html_by_mistake() -> None:
-    seen: list[str] = []
-    threads = [
-        threading.Thread(target=lambda n=n: seen.append(products.clean_html(f"<b>{n}</b>")))
-        for n in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(seen) == [f"<b>{n}</b>" for n in range(4)]

@@ -45,7 +45,8 @@ class Purchase:
     def tell(self, event: dict[str, Any] | None = None) -> int:
         """Deliver the event as Stripe would; returns the answer's status."""
         body = json.dumps(event or self.event).encode()
-        headers = {"Stripe-Signature": sign_payload(body), "Content-Type": "application/json"}
+        signature = sign_payload(body, self.business.env["STRIPE_WEBHOOK_SECRET"])
+        headers = {"Stripe-Signature": signature, "Content-Type": "application/json"}
         url = f"{self.business.web_url}/webhooks/stripe"
         return requests.post(url, data=body, headers=headers, timeout=60).status_code
 

@@ -1,4 +1,4 @@
-"""Processes die and Redis forgets in the middle of sales: every order is made, every mail sent once.
+"""Processes die and Redis forgets in the middle of sales: no order is lost, no mail sent twice.
 
 CHAOS_FULL=1 runs the full figures; without it fewer of the same. CHAOS_SEED chooses the moments.
 """

@@ -1,4 +1,4 @@
-"""Two forks that share all they can: server, Redis, secret, Stripe account, folder, and every id."""
+"""Two forks that share all they can: servers, secret, Stripe account, folder, ids and buyers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -37,19 +37,26 @@ def visit(url: str, address: str = "10.1.1.1", **cookies: str) -> requests.Respo
 def test_equal_orders_of_equal_buyers_stay_apart(pair: Pair) -> None:
     told = 'SELECT o.id, o.number, o.email FROM "order" o'
     assert pair.one.business.ask(told) == pair.other.business.ask(told) == [(1, 1001, EMAIL)]
-    for side, other in pair.ways:
+    for side, _ in pair.ways:
         titles = side.business.ask("SELECT title FROM order_sku")
         assert all(title.startswith(side.title) for (title,) in titles)
-        ours, theirs = (
-            side.business.ask(
-                "SELECT DISTINCT state FROM stripe_event WHERE object_id = %s"
-                " AND type = 'checkout.session.completed'",
-                session_id,
-            )
-            for session_id in (side.session_id, other.session_id)
-        )
-        assert (ours, theirs) == ([("done",)], [("ignored",)])
         side.business.examine()
+
+
+def test_an_event_about_the_others_sale_is_kept_and_ignored(pair: Pair) -> None:
+    for side, other in pair.ways:
+        eventually(lambda s=side, o=other: fate(s, o.session_id) == "ignored", "their event")  # type: ignore[misc]
+        eventually(lambda s=side: fate(s, s.session_id) == "done", "our event")  # type: ignore[misc]
+
+
+def fate(side: Side, session_id: str) -> str | None:
+    """What became here of the event that says a session was paid."""
+    rows = side.business.ask(
+        "SELECT state FROM stripe_event WHERE object_id = %s"
+        " AND type = 'checkout.session.completed'",
+        session_id,
+    )
+    return rows[0][0] if rows else None
 
 
 def test_each_sends_its_own_mails_with_links_to_itself(pair: Pair) -> None:
@@ -171,7 +178,7 @@ def test_a_staff_session_opens_one_back_office_only(pair: Pair) -> None:
             visit(f"{each.business.web_url}/admin/", **{f"{each.business.name}_session": cookie})
             for each in (side, other)
         )
-        assert (ours.status_code, theirs.status_code) == (200, 302)
+        assert (ours.status_code, theirs.status_code // 100) == (200, 3)
         assert "/login" in theirs.headers["Location"]
 
 
@@ -200,25 +207,24 @@ def test_every_key_in_redis_says_whose_it_is(pair: Pair) -> None:
 
 
 def test_a_worker_leaves_the_other_forks_jobs_alone(pair: Pair) -> None:
-    for side, other in pair.ways:
-        other.business.kill("worker")
-        waiting = put_equal_jobs(pair)
-        eventually(lambda s=side, j=waiting[side.business.name]: state_of(s, j) == "done", "own job")  # type: ignore[misc]
-        job_id = waiting[other.business.name]
-        assert state_of(other, job_id) == "queued"
-        other.business.start("worker")
-        eventually(lambda o=other, j=job_id: state_of(o, j) == "done", "the other's job")  # type: ignore[misc]
+    side, other = pair.one, pair.other
+    other.business.kill("worker")
+    ours, theirs = put_equal_jobs(pair)
+    eventually(lambda: state_of(side, ours) == "done", "our job")
+    assert state_of(other, theirs) == "queued"
+    other.business.start("worker")
+    eventually(lambda: state_of(other, theirs) == "done", "their job")
 
 
-def put_equal_jobs(pair: Pair) -> dict[str, int]:
+def put_equal_jobs(pair: Pair) -> list[int]:
     """A harmless promise in each fork; returns their ids."""
-    ids = {}
+    ids = []
     for side, _ in pair.ways:
         with side.business.app.app_context():
             job_id = enqueue("jobs.orders.settle_checkouts")
             db.session.commit()
             assert job_id
-            ids[side.business.name] = job_id
+            ids.append(job_id)
     return ids
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from alembic.runtime.migration import MigrationContext
 from flask_migrate import upgrade
 from sqlalchemy import URL, Connection, create_engine, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from webapp.core.config import Config
@@ -54,8 +54,9 @@ def create_fork(config: Config, name: str) -> None:
     with _connect(config.maintenance_database_url) as connection:
         try:
             connection.execute(text(f'CREATE DATABASE "{name}" ENCODING UTF8 TEMPLATE template0'))
-        except ProgrammingError as error:
-            if getattr(error.orig, "sqlstate", "") == "42P04":
+        except (ProgrammingError, IntegrityError) as error:
+            # 23505: somebody else is creating it at this very moment.
+            if getattr(error.orig, "sqlstate", "") in ("42P04", "23505"):
                 raise ForkExists(f"There is already a database named {name}.") from None
             raise
         connection.execute(text(f"""COMMENT ON DATABASE "{name}" IS '{MARK}'"""))

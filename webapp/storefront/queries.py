@@ -150,7 +150,7 @@ def read_tagged(cart_id: uuid.UUID | None, number: int, tag: str) -> ShelfPage:
 
 
 def read_collected(cart_id: uuid.UUID | None, number: int, slug: str) -> ShelfPage:
-    """Return page ``number`` of a collection in its order; its ``collection`` is None without it."""
+    """Return page ``number`` of a collection; ``collection`` is None where there is none."""
     answer = _read(COLLECTED, cart_id, skip=_skip(number), slug=slug)
     face = CollectionFace(*answer.collection[0]) if answer.collection else None
     return _shelf_page(answer, face)

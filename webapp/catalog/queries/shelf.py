@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import cast as as_type
 from sqlalchemy.dialects.postgresql import TEXT, distinct_on
-from sqlalchemy.sql.expression import FromClause
+from sqlalchemy.sql.expression import ColumnElement, FromClause
 
 from webapp.catalog.queries.parts import (
     ONE,
@@ -167,20 +167,24 @@ def _shots_on(shelf: FromClause) -> FromClause:
     )
 
 
-def _page(chosen: Select[Any]) -> Select[Any]:
-    return chosen.limit(literal_column(str(PAGE_SIZE))).offset(hidden("skip", BigInteger()))
+def _page(chosen: Select[Any], *order: ColumnElement[Any]) -> Select[Any]:
+    skip = hidden("skip", BigInteger())
+    return chosen.order_by(*order).limit(literal_column(str(PAGE_SIZE))).offset(skip)
 
 
-def _count(chosen: Select[Any]) -> Select[Any]:
-    return select(func.count().label("total")).select_from(chosen.order_by(None).subquery())
+def _count(chosen: FromClause) -> Select[Any]:
+    return select(func.count().label("total")).select_from(chosen)
 
 
-# The ids are chosen from the index alone, so that page 2000 doesn't read 48,000 products.
-_everything = (
-    select(product.c.id, product.c.position.label("rank"))
-    .where(published)
-    .order_by(product.c.position, product.c.id)
-)
+def _page_of_some(members: Select[Any]) -> tuple[Select[Any], Select[Any]]:
+    """Return the statements of a page of ``members`` and of their number, which find them once."""
+    found = members.cte("members").prefix_with("MATERIALIZED", dialect="postgresql")
+    page = _page(select(found.c.id, found.c.rank), found.c.rank, found.c.id)
+    return _cards(page), _count(found)
+
+
+_shelf_order = (product.c.position, product.c.id)
+_everything = select(product.c.id, product.c.position.label("rank")).where(published)
 _collection_id: ScalarSelect[int] = (
     select(collection.c.id).where(collection.c.slug == hidden("slug", Text())).scalar_subquery()
 )
@@ -188,16 +192,17 @@ _collected = (
     select(product.c.id, collection_product.c.position.label("rank"))
     .join(collection_product, collection_product.c.product_id == product.c.id)
     .where(published, collection_product.c.collection_id == _collection_id)
-    .order_by(collection_product.c.position, product.c.id)
 )
 _tagged = _everything.where(
     product.c.tags.contains(as_type(hidden("tags", ARRAY(TEXT)), ARRAY(TEXT)))
 )
 
-FEATURED = _cards(_everything.limit(literal_column(str(FEATURED_SIZE))))
-EVERYTHING, EVERYTHING_COUNT = _cards(_page(_everything)), _count(_everything)
-COLLECTED, COLLECTED_COUNT = _cards(_page(_collected)), _count(_collected)
-TAGGED, TAGGED_COUNT = _cards(_page(_tagged)), _count(_tagged)
+FEATURED = _cards(_everything.order_by(*_shelf_order).limit(literal_column(str(FEATURED_SIZE))))
+# The ids are chosen from the index alone, so that page 2000 doesn't read 48,000 products.
+EVERYTHING = _cards(_page(_everything, *_shelf_order))
+EVERYTHING_COUNT = _count(_everything.subquery())
+COLLECTED, COLLECTED_COUNT = _page_of_some(_collected)
+TAGGED, TAGGED_COUNT = _page_of_some(_tagged)
 
 _members: Select[Any] = (
     select(ONE.label("one"))
