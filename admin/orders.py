@@ -27,7 +27,7 @@ from webapp.orders.models import (
     RefundState,
     Shipment,
 )
-from webapp.orders.queries import view_order
+from webapp.orders.queries import address_lines, view_order
 from webapp.orders.services import fulfilment, refunds
 from webapp.orders.services.history import lock_order
 
@@ -189,6 +189,8 @@ class Orders(Room):
             "refundable": left,
             "why_action": _why(row),
             "carriers": CARRIERS,
+            "ship_to": address_lines(row.shipping_address) if row.shipping_address else [],
+            "bill_to": address_lines(row.billing_address) if row.billing_address else [],
         }
 
     @action(

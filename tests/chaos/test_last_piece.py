@@ -21,7 +21,7 @@ from tests.processes import (
 from webapp.core.security import ForkSession
 from webapp.core.state import current_fork
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("crowd")]
 logger = logging.getLogger(__name__)
 
 CROWD = 200

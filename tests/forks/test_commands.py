@@ -11,7 +11,7 @@ from tests.processes import begin_flask, eventually, run_flask
 from tests.services import app_environment
 from webapp.core.forks import MARK
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("fork commands")]
 
 Ended = subprocess.CompletedProcess[str]
 MIGRATION_LOCK = 0x5741_4D49

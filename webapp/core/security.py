@@ -14,6 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from webapp.core import logging as log
 from webapp.core.config import Config, Env
 from webapp.core.fork import Fork
+from webapp.core.limits import limit_requests
 
 csrf = CSRFProtect()
 limiter = Limiter(key_func=get_remote_address)
@@ -54,7 +55,6 @@ def init_security(app: Flask, config: Config, fork: Fork) -> None:
         RATELIMIT_STORAGE_URI=config.redis_url,
         RATELIMIT_STORAGE_OPTIONS={"socket_connect_timeout": 1, "socket_timeout": 1},
         RATELIMIT_KEY_PREFIX=fork.redis_key("limit"),
-        RATELIMIT_DEFAULT=config.request_limit,
         RATELIMIT_HEADERS_ENABLED=False,
         RATELIMIT_SWALLOW_ERRORS=True,
         RATELIMIT_ENABLED=config.app_env is not Env.TEST,
@@ -65,18 +65,29 @@ def init_security(app: Flask, config: Config, fork: Fork) -> None:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
         )
-    csrf.init_app(app)
-    limiter.init_app(app)
-    logging.getLogger("flask-limiter").setLevel("ERROR")
     app.before_request(_give_request_id)
-    headers = _headers(config)
+    if config.app_env is not Env.TEST:
+        limit_requests(app, limiter, config.request_limit, fork)
+    csrf.init_app(app)
+    _init_limiter(app)
+    headers = [(name, name.lower(), value) for name, value in _headers(config)]
 
     @app.after_request
     def add_headers(response: Response) -> Response:
-        for name, value in headers:
-            response.headers.setdefault(name, value)
+        given = {name.lower() for name, _ in response.headers}
+        for name, lower, value in headers:
+            if lower not in given:
+                response.headers.add(name, value)
         response.headers["X-Request-Id"] = g.get("request_id", "")
         return response
+
+
+def _init_limiter(app: Flask) -> None:
+    """Let the views that have limits of their own check them."""
+    limiter.init_app(app)
+    # Decorated views check by themselves; without limits for all, asking before each is in vain.
+    app.before_request_funcs[None].remove(limiter._check_request_limit)
+    logging.getLogger("flask-limiter").setLevel("ERROR")
 
 
 def _give_request_id() -> None:

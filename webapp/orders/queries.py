@@ -28,6 +28,7 @@ from webapp.orders.models import (
     DiscountCode,
     NeedsAction,
     Order,
+    OrderBillingAddress,
     OrderDiscount,
     OrderPayment,
     OrderShippingAddress,
@@ -461,7 +462,7 @@ def show_order(order: Order) -> OrderView:
         tax_amount=order.tax_amount,
         tax_included=order.tax_included,
         total_amount=order.total_amount,
-        shipping_address=_address_lines(address) if address else [],
+        shipping_address=address_lines(address) if address else [],
         history=[StatusView(step.status.value, step.at, step.note) for step in order.history],
         shipments=[
             ShipmentView(s.carrier, s.tracking_number, s.tracking_url, s.shipped_at)
@@ -479,14 +480,14 @@ def show_order(order: Order) -> OrderView:
     )
 
 
-def _address_lines(address: OrderShippingAddress) -> list[str]:
+def address_lines(address: OrderShippingAddress | OrderBillingAddress) -> list[str]:
     """Return the address as its own country's post writes it, the country by name."""
     country = country_names(get_shop().locale).get(address.country, address.country)
     parts = [address.name, address.line1, address.line2, _town(address), country]
     return [part for part in parts if part]
 
 
-def _town(address: OrderShippingAddress) -> str:
+def _town(address: OrderShippingAddress | OrderBillingAddress) -> str:
     if address.country in CITY_FIRST:
         region = f"{address.state} {address.postal_code}".strip()
         return ", ".join(filter(None, [address.city, region]))
