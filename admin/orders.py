@@ -70,13 +70,6 @@ def _can_ship(order: Order) -> bool:
     return order.status in fulfilment.SHIPPABLE and bool(unshipped(order))
 
 
-def _acceptable(order: Order) -> bool:
-    """Say whether there is a checkout to fulfil, and its money not on its way back already."""
-    twice = order.needs_action is NeedsAction.PAID_TWICE
-    known = order.checkout_id is not None and not twice and not order.refunds
-    return order.status is OrderState.NEEDS_ACTION and known
-
-
 def _narrow(value: str) -> ColumnElement[bool]:
     if value == "open":
         return Order.status.in_(OPEN)
@@ -189,6 +182,7 @@ class Orders(Room):
             "refundable": left,
             "why_action": _why(row),
             "carriers": CARRIERS,
+            "wish": secrets.token_hex(8),
             "ship_to": address_lines(row.shipping_address) if row.shipping_address else [],
             "bill_to": address_lines(row.billing_address) if row.billing_address else [],
         }
@@ -203,7 +197,12 @@ class Orders(Room):
         if not carrier:
             raise DomainError("Name the carrier that takes the parcel.")
         shipment = fulfilment.ship(
-            row.id, carrier, _typed("tracking_number", 120), _quantities(row), actor()
+            row.id,
+            carrier,
+            _typed("tracking_number", 120),
+            _quantities(row),
+            actor(),
+            seen_parcels=_seen_parcels(),
         )
         number = f", tracking {shipment.tracking_number}" if shipment.tracking_number else ""
         return f"Order #{row.number} is shipped by {carrier}{number}. The customer gets a mail."
@@ -211,7 +210,7 @@ class Orders(Room):
     @action(
         "Mark delivered",
         permission=Permission.ORDERS_SHIP,
-        when=lambda order: order.status is OrderState.SHIPPED,
+        when=fulfilment.can_be_delivered,
     )
     def deliver(self, row: Order) -> str:
         fulfilment.mark_delivered(row.id, actor())
@@ -225,7 +224,8 @@ class Orders(Room):
             most = format_money(refundable(row), row.currency)
             raise DomainError(f"Refund something between nothing and {most}, what is left of it.")
         whole = amount is None or amount == refundable(row)
-        refunds.request_refund(row.id, amount, _typed("reason", 200), actor())
+        wish = _typed("wish", 40) or None
+        refunds.request_refund(row.id, amount, _typed("reason", 200), actor(), wish)
         if whole and "restock" in request.form:
             fulfilment.restock_lines(lock_order(row.id))
         return f"The refund for order #{row.number} is on its way to Stripe."
@@ -239,7 +239,7 @@ class Orders(Room):
         "Accept and fulfil",
         permission=Permission.ORDERS_REFUND,
         tone="primary",
-        when=_acceptable,
+        when=fulfilment.can_be_accepted,
     )
     def accept(self, row: Order) -> str:
         fulfilment.accept(row.id, actor())
@@ -252,6 +252,8 @@ class Orders(Room):
     )
     def confirm_again(self, row: Order) -> str:
         """Send the stuck confirmation, or, where it did arrive, a new one."""
+        if row.status is OrderState.NEEDS_ACTION:
+            raise DomainError("An order that needs action is not confirmed yet. Accept it first.")
         sent = [m for m in list_mails(f"order:{row.id}") if m.kind == CONFIRMATION]
         stuck = [m for m in sent if m.state in (MailState.FAILED, MailState.UNKNOWN)]
         under_way = [m for m in sent if m not in stuck and m.state is not MailState.SENT]
@@ -265,7 +267,7 @@ class Orders(Room):
                 CONFIRMATION,
                 row.email,
                 {"order": view, "status_url": view.status_url},
-                dedupe_key=f"{CONFIRMATION}:{row.id}:{secrets.token_hex(6)}",
+                dedupe_key=f"{CONFIRMATION}:{row.id}:{len(sent)}",
                 subject_ref=f"order:{row.id}",
             )
         return f"The confirmation goes to {row.email} once more."
@@ -287,6 +289,12 @@ def _typed(name: str, length: int) -> str:
     """Return one posted line without control characters."""
     text = "".join(c for c in request.form.get(name, "") if c.isprintable())
     return text.strip()[:length]
+
+
+def _seen_parcels() -> int | None:
+    """Return how many parcels the page showed that the form was sent from."""
+    text = _typed("parcels", 6)
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _quantities(order: Order) -> dict[int, int] | None:

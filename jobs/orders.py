@@ -5,7 +5,6 @@ from datetime import timedelta
 
 from webapp.core import clock
 from webapp.core.db import db
-from webapp.core.errors import DomainError
 from webapp.orders.services import fulfilment, refunds, settlement
 
 logger = logging.getLogger(__name__)
@@ -26,9 +25,8 @@ def settle_checkouts() -> None:
         try:
             settlement.close_checkout(checkout_id)
             db.session.commit()
-        except DomainError as error:
-            db.session.rollback()
-            logger.warning("checkout not settled", extra={"why": error.sentence})
+        except Exception as error:
+            _put_off("checkout not settled", error)
 
 
 def settle_refunds() -> None:
@@ -37,17 +35,25 @@ def settle_refunds() -> None:
         try:
             refunds.settle_payment(intent)
             db.session.commit()
-        except DomainError as error:
-            db.session.rollback()
-            logger.warning("refund not settled", extra={"why": error.sentence})
+        except Exception as error:
+            _put_off("refund not settled", error)
 
 
 def sweep_paid_sessions(hours: int = 1) -> None:
     """Ask Stripe for paid sessions without an order: webhooks may be lost, money may not."""
     for session_id in settlement.find_unordered_sessions(clock.now() - timedelta(hours=hours)):
         logger.warning("sweep found a paid session without an order")
-        settlement.settle_session(session_id)
-        db.session.commit()
+        try:
+            settlement.settle_session(session_id)
+            db.session.commit()
+        except Exception as error:
+            _put_off("paid session not settled", error)
+
+
+def _put_off(message: str, error: Exception) -> None:
+    """Leave one thing for the next round, so that it doesn't stop the others."""
+    db.session.rollback()
+    logger.error(message, exc_info=error)
 
 
 def sweep_paid_sessions_deep() -> None:

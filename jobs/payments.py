@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 from webapp.core import logging as log
 from webapp.core.db import db
+from webapp.core.errors import RetryLater
 from webapp.core.queue import ring
+from webapp.core.state import current_fork
 from webapp.orders.services import refunds, settlement
 from webapp.payments.errors import NoSuchStripeObject
 from webapp.payments.models import EventState, StripeEvent
@@ -14,7 +16,7 @@ from webapp.payments.services import claim_events, finish_event, postpone_event
 
 logger = logging.getLogger(__name__)
 
-BATCH = 20
+BATCH = 5
 BUDGET_SECONDS = 30
 
 Subject = str | None
@@ -69,7 +71,16 @@ def _session(payload_object: dict[str, object]) -> Subject:
 
 def _refunds(payload_object: dict[str, object]) -> Subject:
     intent = payload_object.get("payment_intent")
-    return refunds.settle_payment(str(intent)) if intent else None
+    subject = refunds.settle_payment(str(intent)) if intent else None
+    if subject is None and _is_marked_ours(payload_object):
+        # Given back before its own order was made: it will be, and must learn of this then.
+        raise RetryLater("The payment given back has no order yet.")
+    return subject
+
+
+def _is_marked_ours(payload_object: dict[str, object]) -> bool:
+    metadata = payload_object.get("metadata")
+    return isinstance(metadata, dict) and metadata.get("fork") == current_fork().name
 
 
 HANDLERS: dict[str, Callable[[dict[str, object]], Subject]] = {

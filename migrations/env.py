@@ -19,13 +19,13 @@ TIMEOUTS = "SET lock_timeout = '5s'; SET statement_timeout = '10min'"
 def run() -> None:
     assert current_app
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as guard:
-        guard.execute(text("SET lock_timeout = '60s'"))
+        guard.execute(text("SET lock_timeout = '60s'; SET statement_timeout = 0"))
         guard.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
         try:
             migrate()
         finally:
             guard.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
-            guard.execute(text("RESET lock_timeout"))
+            guard.invalidate()  # its time-outs must not follow it into the pool
 
 
 def migrate() -> None:

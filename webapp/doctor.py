@@ -131,6 +131,33 @@ INVARIANTS = [
              AND m.id IS NULL""",
     ),
     Invariant(
+        "money_of_ended_orders_goes_back",
+        "The whole payment of a cancelled or refunded order is given back or on its way.",
+        """SELECT 'order:' || o.id, p.amount, coalesce(r.promised, 0) FROM "order" o
+           JOIN order_payment p ON p.order_id = o.id
+           LEFT JOIN (SELECT order_id, sum(amount) AS promised FROM order_refund
+                      WHERE state <> 'failed' GROUP BY order_id) r ON r.order_id = o.id
+           WHERE o.status IN ('cancelled', 'refunded') AND coalesce(r.promised, 0) < p.amount""",
+    ),
+    Invariant(
+        "refunds_are_asked_for",
+        "No refund waits for more than a quarter of an hour to be asked of Stripe.",
+        """SELECT 'refund:' || id, order_id, amount FROM order_refund
+           WHERE state = 'requested'
+             AND created_at < CAST(:now AS timestamptz) - interval '15 minutes'""",
+    ),
+    Invariant(
+        "nothing_paid_back_is_sent",
+        "No parcel leaves after the whole payment was given back.",
+        """SELECT 'order:' || o.id, s.id FROM "order" o
+           JOIN order_payment p ON p.order_id = o.id AND p.amount > 0
+           JOIN shipment s ON s.order_id = o.id
+           JOIN (SELECT order_id, sum(amount) AS promised, max(created_at) AS last
+                 FROM order_refund WHERE state <> 'failed' GROUP BY order_id) r
+             ON r.order_id = o.id
+           WHERE r.promised >= p.amount AND s.shipped_at > r.last""",
+    ),
+    Invariant(
         "refunds_match_payment",
         "What a payment says was refunded is the sum of its succeeded refunds.",
         """SELECT 'order:' || p.order_id, p.amount_refunded, coalesce(r.done, 0)

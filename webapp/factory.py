@@ -6,7 +6,7 @@ from flask_migrate import Migrate
 
 from webapp import cli, filters
 from webapp.accounts import views as accounts
-from webapp.core import health
+from webapp.core import health, pool
 from webapp.core.config import Config
 from webapp.core.db import db
 from webapp.core.fork import Fork
@@ -38,7 +38,8 @@ def create_app(config: Config) -> Flask:
     _init_database(app, config, fork)
     init_redis(app, config.redis_url)
     init_security(app, config, fork)
-    accounts.init_login(LoginManager(app))
+    # No template names current_user: putting it there would open the session for every page.
+    accounts.init_login(LoginManager(app, add_context_processor=False))
     filters.init_filters(app)
     init_errors(app)
     for blueprint in BLUEPRINTS:
@@ -53,7 +54,9 @@ def _init_database(app: Flask, config: Config, fork: Fork) -> None:
         SQLALCHEMY_ENGINE_OPTIONS={
             "pool_size": config.pool_size,
             "max_overflow": config.pool_size,
-            "pool_pre_ping": True,
+            "pool_events": pool.EVENTS,
+            # Errors end up in logs and in the back office; what was bound may be personal.
+            "hide_parameters": True,
             "connect_args": {
                 "application_name": f"startupwebapp:{fork.name}",
                 "connect_timeout": 5,

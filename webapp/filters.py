@@ -52,11 +52,11 @@ def _remembering_url_for() -> Callable[..., str]:
 
 
 @lru_cache(maxsize=8192)
-def drawing(seed: object) -> tuple[int, int]:
-    """Return the tint and the number of the drawing that stands in for a picture not there yet."""
+def drawing(seed: object) -> tuple[str, str]:
+    """Return the class and the fragment of the drawing that stands in for a missing picture."""
     letters = str(seed).encode()
     number = 2 * sum(letters) + 11 * sum(letters[::2]) + 29 * sum(letters[::3])
-    return (number // 14 + len(letters)) % 6, number % 14
+    return f"tint-{(number // 14 + len(letters)) % 6}", f"#a{number % 14}"
 
 
 def money(amount: int | None, currency: str) -> str:

@@ -11,7 +11,7 @@ import requests
 from tests.factories.sales import StripeDesk, sign_payload
 from tests.processes import Business, Buyer, all_at_once
 
-pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("crowd")]
+pytestmark = pytest.mark.chaos
 
 TIMES = 50
 COMPLETED = "checkout.session.completed"

@@ -22,7 +22,7 @@ from webapp.core.signing import InvalidToken, sign, unsign
 from webapp.core.state import current_fork
 from webapp.orders.models import Cart, CartSku
 
-pytestmark = [pytest.mark.chaos, pytest.mark.xdist_group("forks")]
+pytestmark = pytest.mark.chaos
 
 PASSWORD = "Long-Enough-For-Two-7"
 

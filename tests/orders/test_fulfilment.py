@@ -141,7 +141,8 @@ def test_a_part_can_be_refunded_until_nothing_is_left(
     db.session.commit()
     run_jobs()
     db.session.expire_all()
-    assert state_of(order) is OrderState.PARTIALLY_REFUNDED
+    assert state_of(order) is OrderState.IN_FULFILMENT
+    assert OrderState.PARTIALLY_REFUNDED in [step.status for step in order.history]
     with pytest.raises(InvalidRefund, match="at most what is left"):
         request_refund(order.id, 2500, "", "staff:alice")
     request_refund(order.id, None, "rest", "staff:alice")
@@ -183,7 +184,7 @@ def test_a_refund_made_at_stripe_is_seen(
     stripe_desk.deliver(client)
     drain_events()
     db.session.expire_all()
-    assert state_of(order) is OrderState.PARTIALLY_REFUNDED
+    assert OrderState.PARTIALLY_REFUNDED in [step.status for step in order.history]
     assert order.payment.amount_refunded == 100
     assert_healthy()
 

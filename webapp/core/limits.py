@@ -13,6 +13,7 @@ from threading import Lock
 
 from flask import Flask, request
 from flask_limiter import ExemptionScope, Limiter
+from flask_limiter.util import get_qualified_name
 from limits import RateLimitItem, parse
 from redis import Redis, RedisError
 from werkzeug.exceptions import TooManyRequests
@@ -109,6 +110,5 @@ def _is_counted(app: Flask, limiter: Limiter, endpoint: str) -> bool:
     manager = limiter.limit_manager
     if manager.exemption_scope(app, endpoint, blueprint or None) & ExemptionScope.DEFAULT:
         return False
-    view = app.view_functions[endpoint]
-    own = manager.decorated_limits(f"{view.__module__}.{view.__qualname__}")
+    own = manager.decorated_limits(get_qualified_name(app.view_functions[endpoint]))
     return not any(each.override_defaults for each in own)

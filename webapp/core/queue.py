@@ -348,7 +348,7 @@ def run_again(job_id: int) -> Job:
 
     Raises NoSuchJob when there is none, DomainError when it is not over.
     """
-    job = db.session.get(Job, job_id, with_for_update=True)
+    job = db.session.get(Job, job_id, with_for_update=True, populate_existing=True)
     if job is None:
         raise NoSuchJob(f"There is no job {job_id}.")
     if job.state not in (JobState.FAILED, JobState.CANCELLED):

@@ -9,6 +9,7 @@ from flask.sessions import SecureCookieSessionInterface
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_wtf import CSRFProtect
+from itsdangerous import URLSafeTimedSerializer
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webapp.core import logging as log
@@ -38,6 +39,16 @@ class ForkSession(SecureCookieSessionInterface):
 
     def __init__(self, fork: Fork) -> None:
         self.salt = fork.salt("session")
+        self._keys: object = None
+        self._serializer: URLSafeTimedSerializer | None = None
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """Return the serializer of the keys in force. Flask would make one for every request."""
+        keys = app.secret_key, tuple(app.config["SECRET_KEY_FALLBACKS"] or ())
+        if keys != self._keys:
+            self._serializer = super().get_signing_serializer(app)
+            self._keys = keys
+        return self._serializer
 
 
 def init_security(app: Flask, config: Config, fork: Fork) -> None:
@@ -86,7 +97,9 @@ def _init_limiter(app: Flask) -> None:
     """Let the views that have limits of their own check them."""
     limiter.init_app(app)
     # Decorated views check by themselves; without limits for all, asking before each is in vain.
-    app.before_request_funcs[None].remove(limiter._check_request_limit)
+    hooks = app.before_request_funcs[None]
+    if limiter._check_request_limit in hooks:
+        hooks.remove(limiter._check_request_limit)
     logging.getLogger("flask-limiter").setLevel("ERROR")
 
 

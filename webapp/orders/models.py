@@ -510,3 +510,5 @@ class OrderDownload(Base):
     expires_at: Mapped[datetime]
     downloads: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = created()
+
+    order: Mapped[Order] = relationship(viewonly=True)

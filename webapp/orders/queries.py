@@ -278,8 +278,10 @@ def _discounts(cart: Cart, items: list[pricing.Item]) -> tuple[list[pricing.Disc
     ).all()
     amount = sum(item.amount for item in items)
     held, refused = [], []
+    live = find_live_checkout(cart.id)
+    counted = {each["discount_code_id"] for each in live.quote["discounts"]} if live else set()
     for code in codes:
-        why = why_not(code, amount)
+        why = why_not(code, amount, own_uses=int(code.id in counted))
         if why:
             refused.append(why)
         else:
@@ -287,14 +289,17 @@ def _discounts(cart: Cart, items: list[pricing.Item]) -> tuple[list[pricing.Disc
     return held, refused
 
 
-def why_not(code: DiscountCode, items_amount: int) -> str | None:
-    """Return the sentence that says why a code gives nothing now, or None when it does."""
+def why_not(code: DiscountCode, items_amount: int, own_uses: int = 0) -> str | None:
+    """Return the sentence that says why a code gives nothing now, or None when it does.
+
+    ``own_uses`` are those the asking cart's own open checkout has counted already.
+    """
     now = clock.now()
     if not code.active or (code.ends_at and code.ends_at <= now):
         return f"The code {code.code} is no longer valid."
     if code.starts_at and code.starts_at > now:
         return f"The code {code.code} is not valid yet."
-    if code.total_limit is not None and code.used >= code.total_limit:
+    if code.total_limit is not None and code.used - own_uses >= code.total_limit:
         return f"The code {code.code} has been used up."
     if items_amount < code.minimum_amount:
         return f"The code {code.code} needs a larger order."

@@ -7,7 +7,7 @@ from webapp.core.db import db
 from webapp.core.errors import NotFound
 from webapp.core.signing import ExpiredToken, unsign
 from webapp.core.state import current_fork
-from webapp.orders.models import OrderDownload
+from webapp.orders.models import OrderDownload, OrderState
 from webapp.orders.queries import order_id_of, view_order
 
 blueprint = Blueprint("orders", __name__, url_prefix="/orders")
@@ -26,7 +26,8 @@ def download(token: str) -> Response:
     granted = db.session.get(OrderDownload, int(unsign("download", token)))
     if granted is None:
         raise NotFound("There is no such download.")
-    if granted.expires_at <= clock.now():
+    ended = (OrderState.CANCELLED, OrderState.REFUNDED)
+    if granted.expires_at <= clock.now() or granted.order.status in ended:
         raise ExpiredToken
     granted.downloads = OrderDownload.downloads + 1
     name = granted.file_name

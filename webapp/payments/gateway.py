@@ -147,8 +147,9 @@ class _Errors:
         if isinstance(error, stripe.APIConnectionError | stripe.RateLimitError):
             raise StripeUnavailable(f"Stripe did not answer: {message}") from error
         status = error.http_status or 500
-        # 409: another request with the same idempotency key is still under way.
-        if status >= 500 or status == 409:
+        # 409: another request with the same idempotency key is still under way. 401 and 403: our
+        # own key is wrong just now, which says nothing about the payment.
+        if status >= 500 or status in (401, 403, 409):
             raise StripeUnavailable(f"Stripe could not answer: {message}") from error
         if status == 404:
             raise NoSuchStripeObject(message) from error

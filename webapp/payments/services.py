@@ -106,7 +106,7 @@ def replay_event(event_id: str) -> StripeEvent:
 
     The caller rings ``jobs.payments.drain_events`` after its commit.
     """
-    event = db.session.get(StripeEvent, event_id, with_for_update=True)
+    event = db.session.get(StripeEvent, event_id, with_for_update=True, populate_existing=True)
     if event is None:
         raise NoSuchEvent(f"There is no event {event_id}.")
     if event.state is not EventState.PARKED:

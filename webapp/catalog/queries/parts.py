@@ -1,6 +1,7 @@
 """The tables, and the parts that several statements about them share."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -48,6 +49,7 @@ PICTURES_PATH = "/media/pictures/"
 DEFAULT_TITLE = "Default Title"
 
 
+@lru_cache(maxsize=8192)
 def product_url(slug: str) -> str:
     """Return a product's path; ``url_for`` costs too much for every card of a shelf."""
     return f"/products/{quote(slug)}"

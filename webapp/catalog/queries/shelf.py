@@ -1,7 +1,7 @@
 """Shelves: all products, a collection, a tag, the front page; 24 cards a page."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
@@ -46,9 +46,11 @@ LINKED_COLLECTIONS = 24
 COUNTED = 100
 
 
-@dataclass(frozen=True, slots=True)
-class ProductCard:
-    """A product on a shelf, at its cheapest variant's price (None: not priced, so not sold)."""
+class ProductCard(NamedTuple):
+    """A product on a shelf, at its cheapest variant's price (None: not priced, so not sold).
+
+    A tuple, as the template of a shelf takes all cards apart.
+    """
 
     slug: str
     title: str

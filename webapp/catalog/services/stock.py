@@ -1,6 +1,6 @@
 """Promising and taking pieces: one conditional UPDATE each, so no two buyers get the last one."""
 
-from sqlalchemy import or_, update
+from sqlalchemy import case, or_, update
 
 from webapp.catalog.models import SkuInventory
 from webapp.core.db import db
@@ -36,15 +36,11 @@ def release(sku_id: int, quantity: int) -> None:
 
 def take(sku_id: int, quantity: int) -> None:
     """Turn a promise into pieces that have left; untracked stock is not counted down."""
+    counted = case((SkuInventory.tracked, quantity), else_=0)
     db.session.execute(
         update(SkuInventory)
-        .where(SkuInventory.sku_id == sku_id, SkuInventory.tracked)
-        .values(on_hand=SkuInventory.on_hand - quantity, reserved=SkuInventory.reserved - quantity)
-    )
-    db.session.execute(
-        update(SkuInventory)
-        .where(SkuInventory.sku_id == sku_id, SkuInventory.tracked.is_(False))
-        .values(reserved=SkuInventory.reserved - quantity)
+        .where(SkuInventory.sku_id == sku_id)
+        .values(on_hand=SkuInventory.on_hand - counted, reserved=SkuInventory.reserved - quantity)
     )
 
 

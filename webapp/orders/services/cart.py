@@ -3,6 +3,7 @@
 import uuid
 from datetime import datetime, timedelta
 
+from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
@@ -174,9 +175,12 @@ def _check_stacking(cart: Cart, code: DiscountCode) -> None:
         raise InvalidDiscount("Only one code per order; remove the other one first.")
 
 
-def _check_customer(cart: Cart, code: DiscountCode, email: str) -> None:
-    if "@" not in email:
-        raise EmailNeeded(f"{code.code} is limited per customer: enter your email with it.")
+def _check_customer(cart: Cart, code: DiscountCode, typed: str) -> None:
+    try:
+        email = validate_email(typed, check_deliverability=False).normalized.lower()
+    except EmailNotValidError:
+        sentence = f"{code.code} is limited per customer: enter your email with it."
+        raise EmailNeeded(sentence) from None
     if count_uses(code.id, email) >= (code.customer_limit or 0):
         raise InvalidDiscount(f"You have used the code {code.code} already.")
     cart.email = email
@@ -188,6 +192,7 @@ def remove_discount(cart_id: uuid.UUID, text: str) -> None:
     ids = select(DiscountCode.id).where(DiscountCode.code == text.strip().upper())
     found = set(db.session.scalars(ids))
     cart.discounts = [each for each in cart.discounts if each.discount_code_id not in found]
+    cart.email = None
     _touch(cart)
 
 

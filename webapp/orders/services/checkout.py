@@ -8,7 +8,7 @@ left half-way is finished or taken back by ``settlement.settle_checkout``.
 import uuid
 from datetime import timedelta
 
-from sqlalchemy import or_, update
+from sqlalchemy import update
 
 from webapp.catalog.services import stock
 from webapp.core import clock
@@ -28,14 +28,14 @@ from webapp.orders.models import (
     Cart,
     Checkout,
     CheckoutState,
-    DiscountCode,
     ReservationState,
     StockReservation,
 )
 from webapp.orders.pricing import Quote
-from webapp.orders.queries import CartView, find_live_checkout, view_open_cart
+from webapp.orders.queries import LIVE, CartView, find_live_checkout, view_open_cart
 from webapp.orders.services import settlement
 from webapp.orders.services.cart import lock_cart
+from webapp.orders.services.codes import count_codes, list_spent_codes
 from webapp.orders.services.session import create_stripe_session
 from webapp.payments.errors import StripeRefused, StripeUnavailable
 
@@ -134,9 +134,11 @@ def _end(live: Checkout) -> None:
             "The payment page does not answer just now. Nothing was charged; please try again."
         ) from error
     db.session.commit()
+    ended = db.session.get_one(Checkout, live_id)
     if subject is not None:
-        ended = db.session.get_one(Checkout, live_id)
         raise AlreadyPaid(ended.stripe_session_id or "")
+    if ended.state in LIVE:
+        raise PaymentUnderWay("A payment for this cart is under way; you'll hear by mail.")
 
 
 def _new_checkout(cart: Cart, quote: Quote, request_id: str | None) -> Checkout:
@@ -155,7 +157,7 @@ def _new_checkout(cart: Cart, quote: Quote, request_id: str | None) -> Checkout:
     db.session.add(checkout)
     db.session.flush()
     _reserve(checkout, quote)
-    _use_codes(quote)
+    _use_codes(checkout, quote, cart.email)
     return checkout
 
 
@@ -176,14 +178,8 @@ def _reserve(checkout: Checkout, quote: Quote) -> None:
     db.session.flush()
 
 
-def _use_codes(quote: Quote) -> None:
-    for each in sorted(quote.discounts, key=lambda each: each.discount_code_id):
-        room = or_(DiscountCode.total_limit.is_(None), DiscountCode.used < DiscountCode.total_limit)
-        used = db.session.execute(
-            update(DiscountCode)
-            .where(DiscountCode.id == each.discount_code_id, room)
-            .values(used=DiscountCode.used + 1)
-            .returning(DiscountCode.id)
-        ).first()
-        if used is None:
-            raise TotalChanged(f"The code {each.code} has just been used up.")
+def _use_codes(checkout: Checkout, quote: Quote, email: str | None) -> None:
+    for code in count_codes(quote):
+        raise TotalChanged(f"The code {code} has just been used up. Check the new total.")
+    for code in list_spent_codes(quote, checkout, email):
+        raise TotalChanged(f"You have used the code {code} already. Remove it to go on.")

@@ -1,6 +1,5 @@
 """From paid to delivered: stock taken, mails posted, parcels and downloads handed over."""
 
-import logging
 from datetime import timedelta
 
 from sqlalchemy import select
@@ -10,8 +9,6 @@ from webapp.catalog.services import stock
 from webapp.core import clock
 from webapp.core.db import db
 from webapp.core.queue import enqueue
-from webapp.messaging.errors import InvalidAddress, InvalidHeader
-from webapp.messaging.services import post
 from webapp.orders.carriers import tracking_url
 from webapp.orders.errors import InvalidShipment, WrongState
 from webapp.orders.models import (
@@ -25,19 +22,17 @@ from webapp.orders.models import (
     ShipmentLine,
     StockReservation,
 )
-from webapp.orders.queries import OrderView, show_order
-from webapp.orders.services.history import append_status, lock_order
-from webapp.orders.services.placing import held_reservations
-from webapp.orders.services.refunds import request_refund
-
-logger = logging.getLogger(__name__)
+from webapp.orders.services.history import (
+    append_status,
+    held_reservations,
+    lock_order,
+    release_held,
+    tell_buyer,
+)
+from webapp.orders.services.refunds import left_of, request_refund
 
 DOWNLOAD_DAYS = 30
-SHIPPABLE = (
-    OrderState.IN_FULFILMENT,
-    OrderState.PARTIALLY_SHIPPED,
-    OrderState.PARTIALLY_REFUNDED,
-)
+SHIPPABLE = (OrderState.IN_FULFILMENT, OrderState.PARTIALLY_SHIPPED)
 CANCELLABLE = (OrderState.ACCEPTED, OrderState.IN_FULFILMENT, OrderState.NEEDS_ACTION)
 
 
@@ -59,7 +54,7 @@ def fulfil(order_id: int) -> None:
 def _take_stock(order: Order) -> None:
     now = clock.now()
     taken = set()
-    for held in held_reservations(order):
+    for held in held_reservations(order.checkout_id):
         stock.take(held.sku_id, held.quantity)
         held.state = ReservationState.TAKEN
         taken.add(held.sku_id)
@@ -78,9 +73,10 @@ def _grant_downloads(order: Order) -> bool:
         select(Sku.id, Sku.download_file).where(Sku.id.in_(ids), Sku.download_file.isnot(None))
     )
     files = {row.id: row.download_file for row in rows}
+    granted = {each.order_sku_id for each in order.downloads}
     for line in digital:
         file_name = files.get(line.sku_id or 0)
-        if file_name:
+        if file_name and line.id not in granted:
             db.session.add(
                 OrderDownload(
                     order_id=order.id,
@@ -91,35 +87,15 @@ def _grant_downloads(order: Order) -> bool:
                 )
             )
     db.session.flush()
+    db.session.expire(order, ["downloads"])
     return len(files) == len(set(ids))
 
 
 def confirm(order: Order) -> None:
     """Post the confirmation, and the downloads where there are any; each once per order."""
-    view = _view(order)
-    _post("order_confirmation", order, view)
-    if view.downloads:
-        _post("order_downloads", order, view)
-
-
-def _view(order: Order) -> OrderView:
-    db.session.flush()
-    db.session.expire(order)
-    return show_order(order)
-
-
-def _post(kind: str, order: Order, view: OrderView, suffix: str = "", **extra: object) -> None:
-    try:
-        post(
-            kind,
-            order.email,
-            {"order": view, "status_url": view.status_url, **extra},
-            dedupe_key=f"{kind}:{order.id}{suffix}",
-            subject_ref=f"order:{order.id}",
-        )
-    except (InvalidAddress, InvalidHeader) as error:
-        # An address no mail can go to must not hold up the parcel; the doctor names the order.
-        logger.warning("mail not posted", extra={"order": order.id, "why": error.code})
+    tell_buyer("order_confirmation", order, str(order.id))
+    if order.downloads:
+        tell_buyer("order_downloads", order, str(order.id))
 
 
 def ship(
@@ -128,15 +104,21 @@ def ship(
     tracking_number: str,
     quantities: dict[int, int] | None,
     actor: str,
+    seen_parcels: int | None = None,
 ) -> Shipment:
     """Send a parcel: ``quantities`` by order_sku id, None for all that is left. Flushes.
 
-    Raises WrongState before fulfilment and after cancellation, InvalidShipment for more pieces
-    than are left or none at all.
+    ``seen_parcels`` is how many there were on the page the wish comes from, so that a form sent
+    twice sends one. Raises WrongState before fulfilment, after cancellation, when the money goes
+    back or the page is out of date; InvalidShipment for more pieces than are left or none at all.
     """
     order = lock_order(order_id)
     if order.status not in SHIPPABLE:
         raise WrongState(f"Order {order.number} is {_words(order)}; it can't be shipped.")
+    if order.payment.amount and not left_of(order):
+        raise WrongState(f"The money of order {order.number} is on its way back.")
+    if seen_parcels is not None and seen_parcels != len(order.shipments):
+        raise WrongState("This order was changed meanwhile. Look at it again before you ship.")
     pieces = _pieces(order, quantities)
     shipment = Shipment(
         order_id=order.id,
@@ -152,7 +134,7 @@ def ship(
     whole = all(line.shipped_quantity == line.quantity for line in _parcels(order))
     status = OrderState.SHIPPED if whole else OrderState.PARTIALLY_SHIPPED
     append_status(order, status, actor, note=f"{shipment.carrier} {shipment.tracking_number}")
-    _post("order_shipped", order, _view(order), f":{shipment.id}", shipment=shipment)
+    tell_buyer("order_shipped", order, f"{order.id}:{shipment.id}", shipment=shipment)
     return shipment
 
 
@@ -178,11 +160,24 @@ def _pieces(order: Order, quantities: dict[int, int] | None) -> list[tuple[Order
 
 
 def mark_delivered(order_id: int, actor: str) -> None:
-    """The parcel has arrived. Raises WrongState unless all of it was shipped."""
+    """It has arrived, or, where there is no parcel, been done or downloaded.
+
+    A digital good whose file came later is handed over now. Raises WrongState unless all of it
+    was shipped.
+    """
     order = lock_order(order_id)
-    if order.status is not OrderState.SHIPPED:
+    if not can_be_delivered(order):
         raise WrongState(f"Order {order.number} is {_words(order)}, not shipped.")
+    if order.status is OrderState.IN_FULFILMENT and _grant_downloads(order):
+        tell_buyer("order_downloads", order, str(order.id))
     append_status(order, OrderState.DELIVERED, actor)
+
+
+def can_be_delivered(order: Order) -> bool:
+    """Whether marking the order as delivered is the next step."""
+    if order.status is OrderState.IN_FULFILMENT:
+        return not _parcels(order)
+    return order.status is OrderState.SHIPPED
 
 
 def cancel(order_id: int, actor: str, *, restock: bool) -> None:
@@ -193,13 +188,11 @@ def cancel(order_id: int, actor: str, *, restock: bool) -> None:
     order = lock_order(order_id)
     if order.status not in CANCELLABLE:
         raise WrongState(f"Order {order.number} is {_words(order)}; it can't be cancelled.")
-    for held in held_reservations(order):
-        held.state = ReservationState.RELEASED
-        stock.release(held.sku_id, held.quantity)
+    release_held(order.checkout_id)
     if restock:
         restock_lines(order)
     append_status(order, OrderState.CANCELLED, actor)
-    if order.payment.amount > order.payment.amount_refunded and order.refunds == []:
+    if left_of(order) > 0:
         request_refund(order.id, None, "cancelled", actor)
 
 
@@ -218,7 +211,7 @@ def accept(order_id: int, actor: str) -> None:
     order = lock_order(order_id)
     if order.status is not OrderState.NEEDS_ACTION:
         raise WrongState(f"Order {order.number} is {_words(order)}; it needs no action.")
-    if order.checkout_id is None or order.needs_action is NeedsAction.PAID_TWICE or order.refunds:
+    if not can_be_accepted(order):
         raise WrongState("Nothing can be shipped for this payment; it is given back.")
     released = db.session.scalars(
         select(StockReservation)
@@ -235,6 +228,14 @@ def accept(order_id: int, actor: str) -> None:
         each.state = ReservationState.HELD
     append_status(order, OrderState.ACCEPTED, actor, note="Accepted as it is")
     enqueue("jobs.orders.fulfil", order.id, subject=f"order:{order.id}", key=f"fulfil:{order.id}")
+
+
+def can_be_accepted(order: Order) -> bool:
+    """Whether there is something to fulfil, and money left to fulfil it for."""
+    twice = order.needs_action is NeedsAction.PAID_TWICE
+    paid = order.payment.amount == 0 or left_of(order) > 0
+    waits = order.status is OrderState.NEEDS_ACTION
+    return waits and order.checkout_id is not None and not twice and paid
 
 
 def _words(order: Order) -> str:

@@ -28,10 +28,11 @@ from webapp.orders.models import (
     OrderState,
     OrderStatus,
     ReservationState,
-    StockReservation,
 )
 from webapp.orders.pricing import Item, Quote, QuoteLine
-from webapp.orders.queries import find_order_by_session
+from webapp.orders.queries import LIVE, find_order_by_session
+from webapp.orders.services.codes import count_codes
+from webapp.orders.services.history import release_held
 from webapp.orders.services.refunds import request_refund
 from webapp.payments import gateway
 
@@ -56,11 +57,15 @@ def place_order(
     cart = db.session.get_one(Cart, checkout.cart_id, with_for_update=True)
     quote = Quote.from_json(checkout.quote)
     problem = _problem(session, checkout, cart)
+    if problem is NeedsAction.PAID_TWICE:
+        release_held(checkout.id)
     held = _hold_stock(checkout) if problem is not NeedsAction.PAID_TWICE else set()
     wanted = {line.item.sku_id for line in quote.lines}
     if problem is None and held != wanted:
         problem = NeedsAction.OUT_OF_STOCK
     order = _write(session, quote, checkout, cart, problem)
+    if checkout.state not in LIVE and problem is None:
+        count_codes(quote)
     checkout.state = CheckoutState.COMPLETE
     checkout.ended_at = clock.now()
     if problem is not NeedsAction.PAID_TWICE:
@@ -237,20 +242,5 @@ def _follow_up(order: Order, problem: NeedsAction | None, *, refund: bool) -> No
         enqueue(
             "jobs.orders.fulfil", order.id, subject=f"order:{order.id}", key=f"fulfil:{order.id}"
         )
-    elif refund:
+    elif refund and order.payment.stripe_payment_intent_id is not None:
         request_refund(order.id, None, problem.value, "system")
-
-
-def held_reservations(order: Order) -> list[StockReservation]:
-    """Return the order's promised pieces in sku order, locked."""
-    return list(
-        db.session.scalars(
-            select(StockReservation)
-            .where(
-                StockReservation.checkout_id == order.checkout_id,
-                StockReservation.state == ReservationState.HELD,
-            )
-            .order_by(StockReservation.sku_id)
-            .with_for_update()
-        )
-    )

@@ -8,11 +8,14 @@ from webapp.core import clock
 from webapp.core.db import db
 from webapp.core.queue import enqueue
 from webapp.core.state import current_fork
-from webapp.messaging.services import post
 from webapp.orders.errors import InvalidRefund
 from webapp.orders.models import Order, OrderPayment, OrderRefund, OrderState, RefundState
-from webapp.orders.queries import show_order
-from webapp.orders.services.history import append_status, lock_order
+from webapp.orders.services.history import (
+    append_status,
+    lock_order,
+    release_held,
+    tell_buyer,
+)
 from webapp.payments import gateway
 from webapp.payments.errors import StripeRefused
 
@@ -23,16 +26,21 @@ STATES = {
 }
 
 
-def request_refund(order_id: int, amount: int | None, reason: str, actor: str) -> OrderRefund:
+def request_refund(
+    order_id: int, amount: int | None, reason: str, actor: str, request: str | None = None
+) -> OrderRefund:
     """Decide to give ``amount`` minor units back (None: all that is left). Flushes.
 
+    ``request`` names the wish: the same one again, a form sent twice, finds its refund made.
     Raises InvalidRefund when it is more than is left, or nothing was paid through Stripe.
     """
     order = lock_order(order_id)
-    payment = db.session.scalars(
-        select(OrderPayment).where(OrderPayment.order_id == order_id)
-    ).one()
-    left = payment.amount - _promised(order_id)
+    payment = order.payment
+    key = f"{current_fork().name}-refund-{order_id}-{request or uuid.uuid4()}"
+    asked = next((each for each in order.refunds if each.idempotency_key == key), None)
+    if asked is not None:
+        return asked
+    left = left_of(order)
     wanted = left if amount is None else amount
     if payment.stripe_payment_intent_id is None or left <= 0:
         raise InvalidRefund("There is nothing left of this payment to give back.")
@@ -40,13 +48,14 @@ def request_refund(order_id: int, amount: int | None, reason: str, actor: str) -
         raise InvalidRefund("A refund is more than 0 and at most what is left of the payment.")
     refund = OrderRefund(
         order_id=order.id,
-        idempotency_key=f"{current_fork().name}-refund-{uuid.uuid4()}",
+        idempotency_key=key,
         amount=wanted,
         reason=reason,
         actor=actor,
     )
     db.session.add(refund)
     db.session.flush()
+    db.session.expire(order, ["refunds"])
     enqueue(
         "jobs.orders.refund",
         refund.id,
@@ -56,13 +65,10 @@ def request_refund(order_id: int, amount: int | None, reason: str, actor: str) -
     return refund
 
 
-def _promised(order_id: int) -> int:
-    total = db.session.scalar(
-        select(func.sum(OrderRefund.amount)).where(
-            OrderRefund.order_id == order_id, OrderRefund.state != RefundState.FAILED
-        )
-    )
-    return int(total or 0)
+def left_of(order: Order) -> int:
+    """Return what of the order's payment is neither given back nor on its way, minor units."""
+    gone = sum(each.amount for each in order.refunds if each.state is not RefundState.FAILED)
+    return order.payment.amount - gone
 
 
 def carry_out(refund_id: int) -> None:
@@ -119,16 +125,26 @@ def _apply(order_id: int, found: list[gateway.Refund]) -> None:
     order = lock_order(order_id)
     for each in found:
         refund = _row(order_id, each)
-        new = STATES.get(each.status, RefundState.PENDING)
         succeeded_before = refund.state is RefundState.SUCCEEDED
+        refund.state = _newer(refund, STATES.get(each.status, RefundState.PENDING))
         refund.stripe_refund_id = each.id
-        # A refund that succeeded can still fail (the card was closed); nothing else reopens.
-        if refund.state is not RefundState.FAILED:
-            refund.state = new
         db.session.flush()
         if refund.state is RefundState.SUCCEEDED and not succeeded_before:
-            _tell(order, refund)
+            tell_buyer("order_refunded", order, str(refund.id), amount=refund.amount)
     _update_payment(order)
+
+
+def _newer(refund: OrderRefund, told: RefundState) -> RefundState:
+    """Return what a refund is after Stripe's answer, which may be older than what we know.
+
+    One that succeeded can still fail (the card was closed), but is never pending again; what
+    failed at Stripe stays failed.
+    """
+    if refund.state is RefundState.FAILED and refund.stripe_refund_id is not None:
+        return RefundState.FAILED
+    if refund.state is RefundState.SUCCEEDED and told is RefundState.PENDING:
+        return RefundState.SUCCEEDED
+    return told
 
 
 def _row(order_id: int, found: gateway.Refund) -> OrderRefund:
@@ -164,23 +180,25 @@ def _update_payment(order: Order) -> None:
     if refunded == payment.amount_refunded:
         return
     payment.amount_refunded = refunded
-    whole = refunded == payment.amount
-    status = OrderState.REFUNDED if whole else OrderState.PARTIALLY_REFUNDED
-    if refunded and order.status is not OrderState.CANCELLED:
-        append_status(order, status, "system", note="Refund confirmed by Stripe")
     db.session.flush()
+    if refunded == payment.amount:
+        _close(order)
+    elif refunded:
+        _note_part(order)
 
 
-def _tell(order: Order, refund: OrderRefund) -> None:
-    db.session.refresh(order)
-    view = show_order(order)
-    post(
-        "order_refunded",
-        order.email,
-        {"order": view, "amount": refund.amount, "status_url": view.status_url},
-        dedupe_key=f"order_refunded:{refund.id}",
-        subject_ref=f"order:{order.id}",
-    )
+def _close(order: Order) -> None:
+    """All the money is back: nothing will be sent, so nothing stays promised."""
+    release_held(order.checkout_id)
+    if order.status is not OrderState.CANCELLED:
+        append_status(order, OrderState.REFUNDED, "system", note="Confirmed by Stripe")
+
+
+def _note_part(order: Order) -> None:
+    """Record the part given back; the order goes on with what it was doing."""
+    before = order.status
+    append_status(order, OrderState.PARTIALLY_REFUNDED, "system", note="Confirmed by Stripe")
+    append_status(order, before, "system")
 
 
 def list_unsettled_payments(limit: int = 100) -> list[str]:

@@ -6,9 +6,8 @@ the work under the checkout's lock, the others find it done. Callers commit.
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, or_, select, text, update
+from sqlalchemy import ColumnElement, or_, select, text
 
-from webapp.catalog.services import stock
 from webapp.core import clock
 from webapp.core.db import db
 from webapp.core.state import current_fork
@@ -16,18 +15,19 @@ from webapp.orders.errors import NoSuchOrder, PaymentFailed
 from webapp.orders.models import (
     Checkout,
     CheckoutState,
-    DiscountCode,
     Order,
     OrderPayment,
-    ReservationState,
 )
+from webapp.orders.pricing import Quote
 from webapp.orders.queries import LIVE, find_order_by_session
+from webapp.orders.services.codes import give_codes_back
+from webapp.orders.services.history import release_held
 from webapp.orders.services.placing import place_order
 from webapp.orders.services.session import create_stripe_session
 from webapp.payments import gateway
 from webapp.payments.errors import NoSuchStripeObject, StripeRefused
 
-SLOW_PAYMENT_LIMIT = timedelta(days=21)
+ASK_AGAIN = timedelta(days=1)
 
 
 def settle_session(session_id: str) -> str | None:
@@ -110,14 +110,14 @@ def _lock_checkout(session: gateway.Session) -> Checkout | None:
 
 
 def _await_payment(checkout: Checkout) -> None:
-    """A slow payment method: keep the stock for as long as such methods take."""
+    """A slow payment method: keep the stock, and ask Stripe each day what became of it."""
     if checkout.state not in LIVE:
         return
     if checkout.state is not CheckoutState.PROCESSING:
         checkout.state = CheckoutState.PROCESSING
-        checkout.release_at = clock.now() + SLOW_PAYMENT_LIMIT
+        checkout.release_at = clock.now() + ASK_AGAIN
     elif checkout.release_at <= clock.now():
-        checkout.release_at = clock.now() + timedelta(days=1)
+        checkout.release_at = clock.now() + ASK_AGAIN
     db.session.flush()
 
 
@@ -133,16 +133,8 @@ def give_up(checkout_id: int, state: CheckoutState) -> None:
         return
     checkout.state = state
     checkout.ended_at = clock.now()
-    for held in checkout.reservations:
-        if held.state is ReservationState.HELD:
-            held.state = ReservationState.RELEASED
-            stock.release(held.sku_id, held.quantity)
-    for each in sorted(checkout.quote["discounts"], key=lambda each: each["discount_code_id"]):
-        db.session.execute(
-            update(DiscountCode)
-            .where(DiscountCode.id == each["discount_code_id"])
-            .values(used=func.greatest(DiscountCode.used - 1, 0))
-        )
+    release_held(checkout.id)
+    give_codes_back(Quote.from_json(checkout.quote))
     db.session.flush()
 
 

@@ -72,7 +72,8 @@ def success() -> Response:
     page = make_response(
         render_template("orders/success.html", order=view, status_url=view.status_url, cart_count=0)
     )
-    forget_cart(page)
+    if order.cart_id == read_cart_id():
+        forget_cart(page)
     return _private(page)
 
 
