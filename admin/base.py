@@ -92,7 +92,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A button that changes something. It is shown where ``when`` holds, and always checked."""
+    """A button that changes something. It is shown where ``when`` holds; the service decides."""
 
     name: str
     title: str

@@ -105,7 +105,7 @@ def run_neighbours(folder: Path) -> Iterator[Neighbours]:
         told = [eventually(lambda c=child: _introduction(c), child.name) for child in children]  # type: ignore[misc]
         yield Neighbours(told[0]["url"], told[1]["smtp"], told[1]["url"])
     finally:
-        _stop(children)
+        _end(children)
 
 
 def _introduction(child: Child) -> dict[str, str] | None:
@@ -119,13 +119,10 @@ def _introduction(child: Child) -> dict[str, str] | None:
     return None
 
 
-def _stop(children: list[Child]) -> None:
-    """All are asked at once, so that the slowest alone is waited for."""
+def _end(children: list[Child]) -> None:
+    """At once: how processes end by themselves is for other tests."""
     for child in children:
-        if child.is_alive():
-            child.process.terminate()
-    for child in children:
-        child.stop()
+        child.stop(how=signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")
@@ -244,7 +241,7 @@ class Business:
         child.process.wait()
 
     def stop(self) -> None:
-        _stop(list(self.children.values()))
+        _end(list(self.children.values()))
         self.children.clear()
         with self.app.app_context():
             db.engine.dispose()

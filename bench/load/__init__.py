@@ -19,6 +19,8 @@ from sandbox.processes import SandboxError
 CONNECTIONS = 8
 SCRIPTS = Path(__file__).parent
 GRACE_SECONDS = 60
+# Every request on a connection of its own, as visitors come: sync workers know nothing else.
+CLOSE = "Connection: close"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,10 @@ class Load:
 def generator() -> str:
     """Say who makes the load."""
     if _wrk():
-        return f"Load: wrk, {CONNECTIONS} connections in a closed loop, one thread."
+        return f"Load: wrk, {CONNECTIONS} connections in a closed loop, a new one per request."
     return (
-        f"Load: our Python client, {CONNECTIONS} connections in a closed loop, one process. It"
-        " takes more of the shared cores than wrk would, most of all from the fastest contestant."
+        f"Load: our Python client, {CONNECTIONS} connections in a closed loop, a new one per"
+        " request, one process. It takes more of the shared cores than wrk would, most of all from the fastest contestant."
     )
 
 
@@ -56,7 +58,7 @@ def press(url: str, seconds: int, connections: int = CONNECTIONS) -> Load:
     """Ask for one address for ``seconds``; SandboxError if any answer isn't a success."""
     wrk = _wrk()
     if wrk:
-        command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s"]
+        command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-H", CLOSE]
         return _measure([*command, "-s", str(SCRIPTS / "press.lua"), url], seconds, url)
     command = [sys.executable, str(SCRIPTS / "client.py"), url, str(connections), str(seconds)]
     return _measure(command, seconds, url)
@@ -67,7 +69,7 @@ def replay(url: str, requests: Path, seconds: int, connections: int = CONNECTION
     wrk = _wrk()
     if not wrk:
         return send_all(url, requests, seconds, connections)
-    command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s"]
+    command = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-H", CLOSE]
     script = ["-s", str(SCRIPTS / "replay.lua"), url, "--", str(requests)]
     return _measure([*command, *script], seconds, url)
 
@@ -89,6 +91,7 @@ def write_requests(
     with target.open("wb") as file:
         for path, headers, body in posts:
             lines = [f"POST {path} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}"]
+            lines.append(CLOSE)
             lines += [f"{name}: {value}" for name, value in headers.items()]
             request = "\r\n".join(lines).encode() + b"\r\n\r\n" + body
             file.write(struct.pack("<I", len(request)) + request)

@@ -144,7 +144,8 @@ def main() -> None:
         requests = iter(read_requests(Path(sys.argv[4])))
     else:
         path = parts.path + (f"?{parts.query}" if parts.query else "")
-        requests = repeat(f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+        request = f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
+        requests = repeat(request.encode())
     address = parts.hostname or "127.0.0.1", parts.port or 80
     print(json.dumps(run(address, requests, connections, seconds)))
 

@@ -32,7 +32,7 @@ from webapp.orders.models import (
 from webapp.orders.pricing import Item, Quote, QuoteLine
 from webapp.orders.queries import LIVE, find_order_by_session
 from webapp.orders.services.codes import count_codes
-from webapp.orders.services.history import release_held
+from webapp.orders.services.history import release_held, tell_buyer
 from webapp.orders.services.refunds import request_refund
 from webapp.payments import gateway
 
@@ -242,5 +242,7 @@ def _follow_up(order: Order, problem: NeedsAction | None, *, refund: bool) -> No
         enqueue(
             "jobs.orders.fulfil", order.id, subject=f"order:{order.id}", key=f"fulfil:{order.id}"
         )
-    elif refund and order.payment.stripe_payment_intent_id is not None:
+    elif not refund:
+        tell_buyer("order_needs_action", order, str(order.id))
+    elif order.payment.stripe_payment_intent_id is not None:
         request_refund(order.id, None, problem.value, "system")

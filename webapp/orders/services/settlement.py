@@ -4,13 +4,16 @@ Webhook, success page, sweep and clock all come here with a session id; whoever 
 the work under the checkout's lock, the others find it done. Callers commit.
 """
 
+import logging
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, or_, select, text
 
 from webapp.core import clock
 from webapp.core.db import db
-from webapp.core.state import current_fork
+from webapp.core.state import current_config, current_fork
+from webapp.messaging.errors import InvalidAddress, InvalidHeader
+from webapp.messaging.services import post
 from webapp.orders.errors import NoSuchOrder, PaymentFailed
 from webapp.orders.models import (
     Checkout,
@@ -26,6 +29,8 @@ from webapp.orders.services.placing import place_order
 from webapp.orders.services.session import create_stripe_session
 from webapp.payments import gateway
 from webapp.payments.errors import NoSuchStripeObject, StripeRefused
+
+logger = logging.getLogger(__name__)
 
 ASK_AGAIN = timedelta(days=1)
 
@@ -60,7 +65,10 @@ def apply(session: gateway.Session, unknown_lines: list[gateway.SessionLine]) ->
         return None
     if session.processing:
         _await_payment(checkout)
-    elif session.payment_failed or session.status == "expired":
+    elif session.payment_failed:
+        give_up(checkout.id, CheckoutState.EXPIRED)
+        _tell_payment_failed(checkout, session)
+    elif session.status == "expired":
         give_up(checkout.id, CheckoutState.EXPIRED)
     return f"checkout:{checkout.id}"
 
@@ -119,6 +127,30 @@ def _await_payment(checkout: Checkout) -> None:
     elif checkout.release_at <= clock.now():
         checkout.release_at = clock.now() + ASK_AGAIN
     db.session.flush()
+
+
+def _tell_payment_failed(checkout: Checkout, session: gateway.Session) -> None:
+    """A slow payment that didn't arrive: the buyer has long left and hears of it by mail."""
+    lines = [
+        f"{line.item.quantity} x {line.item.title}"
+        for line in Quote.from_json(checkout.quote).lines
+    ]
+    context = {
+        "lines": lines,
+        "amount": checkout.total_amount,
+        "currency": checkout.currency,
+        "shop_url": current_config().base_url.rstrip("/") + "/",
+    }
+    try:
+        post(
+            "payment_failed",
+            session.email,
+            context,
+            dedupe_key=f"payment_failed:{checkout.id}",
+            subject_ref=f"checkout:{checkout.id}",
+        )
+    except (InvalidAddress, InvalidHeader) as error:
+        logger.warning("mail not posted", extra={"checkout": checkout.id, "why": error.code})
 
 
 def give_up(checkout_id: int, state: CheckoutState) -> None:
