@@ -23,9 +23,9 @@ WAITERS = 4
 IDLERS = 4
 # Name: worker processes, further options. The first is what the others are set against.
 SETTINGS: dict[str, tuple[int, tuple[str, ...]]] = {
-    "sync-2": (2, ("--worker-class", "sync")),
-    "sync-4": (4, ("--worker-class", "sync")),
-    "sync-8": (8, ("--worker-class", "sync")),
+    "sync-2": (2, ("--worker-class", "sync", "--threads", "1")),
+    "sync-4": (4, ("--worker-class", "sync", "--threads", "1")),
+    "sync-8": (8, ("--worker-class", "sync", "--threads", "1")),
     "gthread-2x4": (2, ("--worker-class", "gthread", "--threads", "4")),
     "gthread-2x8": (2, ("--worker-class", "gthread", "--threads", "8")),
 }

@@ -25,6 +25,7 @@ class DemoFork:
     accent: str
     email: str
     catalogue: Path
+    collect_by: str
 
     def commands(self) -> list[list[str]]:
         """What `flask` is asked to do, in order; each may be repeated without harm."""
@@ -35,6 +36,7 @@ class DemoFork:
         return [
             create,
             ["catalog", "import", str(self.catalogue)],
+            ["catalog", "collect", "--by", self.collect_by, "--limit", "5"],
             ["shop", "seed-shipping"],
             [*staff, "--password-env", STAFF_PASSWORD_VARIABLE],
         ]
@@ -48,6 +50,7 @@ FORKS = (
         accent="#1f5f8b",
         email="hello@harbor-and-thread.example",
         catalogue=DATA / "shopify-apparel.csv",
+        collect_by="tag",
     ),
     DemoFork(
         name="healthtech_dev",
@@ -56,6 +59,7 @@ FORKS = (
         accent="#7a3e6d",
         email="hello@stillpoint.example",
         catalogue=DATA / "shopify-jewelery.csv",
+        collect_by="type",
     ),
 )
 

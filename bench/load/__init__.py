@@ -45,7 +45,8 @@ def generator() -> str:
         return f"Load: wrk, {CONNECTIONS} connections in a closed loop, a new one per request."
     return (
         f"Load: our Python client, {CONNECTIONS} connections in a closed loop, a new one per"
-        " request, one process. It takes more of the shared cores than wrk would, most of all from the fastest contestant."
+        " request, one process. It takes more of the shared cores than wrk would, most of all from"
+        " the fastest contestant."
     )
 
 

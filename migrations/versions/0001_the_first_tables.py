@@ -263,6 +263,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('collection_id', 'product_id', name=op.f('pk_collection_product'))
     )
     op.create_index('ix_collection_product_product_id', 'collection_product', ['product_id'], unique=False)
+    op.create_index('ix_collection_product_shelf', 'collection_product', ['collection_id', 'position', 'product_id'], unique=False)
     op.create_table('job_attempt',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
     sa.Column('job_id', sa.BigInteger(), nullable=False),
@@ -684,6 +685,7 @@ def downgrade() -> None:
     op.drop_table('product_image')
     op.drop_table('member')
     op.drop_table('job_attempt')
+    op.drop_index('ix_collection_product_shelf', table_name='collection_product')
     op.drop_index('ix_collection_product_product_id', table_name='collection_product')
     op.drop_table('collection_product')
     op.drop_index('ix_cart_user_id', table_name='cart')

@@ -42,7 +42,7 @@ from webapp.messaging.services import send_again
 pytestmark = pytest.mark.chaos
 logger = logging.getLogger(__name__)
 
-SEED = int(os.environ.get("CHAOS_SEED", "20"))
+SEED = int(os.environ.get("CHAOS_SEED", "35"))
 AT_ONCE = 4
 only_in_full = pytest.mark.skipif(
     os.environ.get("CHAOS_FULL") != "1", reason="takes minutes: CHAOS_FULL=1"

@@ -272,7 +272,10 @@ class Collection(Base):
 
 class CollectionProduct(Base):
     __tablename__ = "collection_product"
-    __table_args__ = (Index("ix_collection_product_product_id", "product_id"),)
+    __table_args__ = (
+        Index("ix_collection_product_product_id", "product_id"),
+        Index("ix_collection_product_shelf", "collection_id", "position", "product_id"),
+    )
 
     collection_id: Mapped[int] = mapped_column(
         ForeignKey("collection.id", ondelete="CASCADE"), primary_key=True
