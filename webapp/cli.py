@@ -53,6 +53,7 @@ def fork_create(name: str, if_missing: bool, **face: str) -> None:
     except forks.ForkExists:
         if not if_missing:
             raise
+        forks.mark_fork(config, name)
     _within(name, lambda: _open_shop(name, face))
     click.echo(f"Fork {name} is ready.")
 
@@ -95,14 +96,15 @@ def fork_migrate(name: str | None, every: bool) -> None:
     if bool(name) == every:
         raise click.UsageError("Name one fork, or say --all.")
     config = current_config()
-    names = [row.name for row in forks.list_forks(config)] if every else [name or ""]
+    if name:
+        forks.require_fork(config, name)
+    names = [name] if name else [row.name for row in forks.list_forks(config)]
     failed = [each for each in names if not _migrate(each)]
     if failed:
         raise click.ClickException(f"Not migrated: {', '.join(failed)}.")
 
 
 def _migrate(name: str) -> bool:
-    forks.require_fork(current_config(), name)
     try:
         _within(name, forks.migrate_current)
     except Exception as error:

@@ -59,6 +59,13 @@ def create_fork(config: Config, name: str) -> None:
             if getattr(error.orig, "sqlstate", "") in ("42P04", "23505"):
                 raise ForkExists(f"There is already a database named {name}.") from None
             raise
+    mark_fork(config, name)
+
+
+def mark_fork(config: Config, name: str) -> None:
+    """Mark a database as ours, also one whose creation was cut short before its mark."""
+    Fork(name, config.upload_folder)
+    with _connect(config.maintenance_database_url) as connection:
         connection.execute(text(f"""COMMENT ON DATABASE "{name}" IS '{MARK}'"""))
 
 
