@@ -1,12 +1,10 @@
 """How fast the shop's pages are, beside a bare Flask view on the same server and workers."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
 from functools import partial
+from pathlib import Path
 
 import requests
-from flask import Flask
-from sqlalchemy import event
 
 from bench.ground import Ground, Site, machine
 from bench.load import Load, generator, press
@@ -63,7 +61,9 @@ def check(url: str) -> None:
 
 
 def count_queries(site: Site, paths: dict[str, str]) -> dict[str, int]:
-    """Return how many statements each page sends to Postgres, once it is warm."""
+    """Return how many statements each page sends, once it is warm, by what Postgres itself logs."""
+    with site.ground.postgres.connect() as connection:
+        connection.execute(f"ALTER DATABASE {site.database} SET log_statement = 'all'")
     counts: dict[str, int] = {}
     with site.app() as app:
         client = app.test_client()
@@ -71,29 +71,16 @@ def count_queries(site: Site, paths: dict[str, str]) -> dict[str, int]:
             if name == "hello":
                 continue
             client.get(path, base_url="https://bench.example")
-            with counted(app) as statements:
-                client.get(path, base_url="https://bench.example")
-            counts[name] = len(statements)
+            before = _count_logged(site.ground.postgres.log)
+            client.get(path, base_url="https://bench.example")
+            counts[name] = _count_logged(site.ground.postgres.log) - before
+    with site.ground.postgres.connect() as connection:
+        connection.execute(f"ALTER DATABASE {site.database} RESET log_statement")
     return counts
 
 
-@contextmanager
-def counted(app: Flask) -> Iterator[list[str]]:
-    """The statements sent within the block."""
-    from webapp.core.db import db
-
-    statements: list[str] = []
-
-    def note(_c: object, _cursor: object, statement: str, *_rest: object) -> None:
-        statements.append(statement)
-
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
+def _count_logged(log: Path) -> int:
+    return len(re.findall(r"LOG:  (?:statement|execute )", log.read_text(errors="replace")))
 
 
 def _rates(samples: dict[str, list[Load]]) -> list[Row]:
