@@ -16,7 +16,8 @@ threads = int(os.environ.get("WEB_THREADS", "8"))
 keepalive = 75
 timeout = 60
 graceful_timeout = 20
-preload_app = False
+# Loaded once, before the workers fork: no connection is opened until a request needs it.
+preload_app = True
 accesslog = None
 errorlog = "-"
 loglevel = "warning"

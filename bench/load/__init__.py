@@ -99,9 +99,11 @@ def write_requests(
 
 
 def _measure(command: list[str], seconds: int, url: str) -> Load:
-    done = subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=seconds + GRACE_SECONDS
-    )
+    limit = seconds + GRACE_SECONDS
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        raise SandboxError(f"The load on {url} didn't end within {limit} s.") from None
     lines = done.stdout.strip().splitlines()
     if done.returncode != 0 or not lines or not lines[-1].startswith("{"):
         raise SandboxError(f"The load on {url} failed:\n{done.stdout[-500:]}{done.stderr[-2000:]}")

@@ -4,7 +4,6 @@
 prepared request of the file once. Prints one line of JSON in press.lua's format.
 """
 
-import contextlib
 import json
 import selectors
 import socket
@@ -18,7 +17,7 @@ from urllib.parse import urlsplit
 
 
 class Line:
-    """One connection: a request out, an answer in, and again."""
+    """One visitor after the other: connect, ask, read the answer, hang up."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.address = address
@@ -27,9 +26,7 @@ class Line:
         self.began = 0.0
 
     def send(self, request: bytes) -> socket.socket:
-        if self.sock is None:
-            self.sock = socket.create_connection(self.address, timeout=20)
-            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = socket.create_connection(self.address, timeout=20)
         self.answer = b""
         self.began = time.perf_counter()
         self.sock.sendall(request)
@@ -45,12 +42,6 @@ class Line:
         if not chunk:
             raise ConnectionResetError("an answer broke off")
         return False
-
-    def finish(self) -> None:
-        """Hang up where the server said it would."""
-        head = self.answer.partition(b"\r\n\r\n")[0].lower()
-        if b"connection: close" in head:
-            self.close()
 
     def close(self) -> None:
         if self.sock is not None:
@@ -83,30 +74,23 @@ def run(
         if request is not None:
             selector.register(line.send(request), selectors.EVENT_READ, line)
 
-    lines = [Line(address) for _ in range(connections)]
-    for line in lines:
-        start(line)
+    for _ in range(connections):
+        start(Line(address))
     while selector.get_map():
-        for key, _ in selector.select(20):
-            line = key.data
-            with contextlib.suppress(BlockingIOError):
-                try:
-                    whole = line.read()
-                except OSError:
-                    failed += 1
-                    selector.unregister(key.fileobj)
-                    line.close()
-                    start(line)
+        for key, _ in selector.select():
+            line: Line = key.data
+            try:
+                if not line.read():
                     continue
-                if whole:
-                    took.append(time.perf_counter() - line.began)
-                    failed += not line.answer.startswith((b"HTTP/1.1 2", b"HTTP/1.0 2"))
-                    selector.unregister(key.fileobj)
-                    line.finish()
-                    start(line)
+            except OSError:
+                failed += 1
+            else:
+                took.append(time.perf_counter() - line.began)
+                failed += not line.answer.startswith(b"HTTP/1.1 2")
+            selector.unregister(key.fileobj)
+            line.close()
+            start(line)
     spent = time.perf_counter() - began
-    for line in lines:
-        line.close()
     return summary(took, spent, failed)
 
 
