@@ -34,7 +34,10 @@ REFUSALS = ("sold out", "just sold to somebody else")
 def test_two_hundred_at_once_for_five_pieces(crowded_business: Business) -> None:
     business = crowded_business
     sku_id, product_url = business.make_sku(stock=PIECES)
-    buyers = [Buyer(business, number) for number in range(CROWD)]
+    # Names of their own: other tests of this file buy in the same shop.
+    buyers = [
+        Buyer(business, number, f"crowd-{number}@{business.domain}") for number in range(CROWD)
+    ]
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda buyer: buyer.fill_cart(product_url), buyers))
     began = time.monotonic()

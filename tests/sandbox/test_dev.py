@@ -66,7 +66,7 @@ def test_it_installs_once_and_hands_over(project: Project) -> None:
     first = project.dev("test", "-k", "one two")
     assert first.returncode == 0, first.stderr
     assert "Making .venv with Python 3.12.0" in first.stderr
-    assert first.stdout.strip() == "run -m pytest -n logical -k one two"
+    assert first.stdout.strip() == "run -m pytest -n logical --dist loadfile -k one two"
     second = project.dev("test")
     assert second.stderr == ""
     assert project.installs() == 1
