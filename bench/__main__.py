@@ -61,7 +61,7 @@ def _arguments(benches: dict[str, Bench], argv: list[str] | None) -> argparse.Na
         "--seconds", type=_between(1, MAX_SECONDS), default=2, help="of load per slice"
     )
     parser.add_argument(
-        "--count", type=_between(1, 5000), default=100, help="orders per round of `orders`"
+        "--count", type=_between(1, 5000), default=50, help="orders per round of `orders`"
     )
     parser.add_argument("--list", action="store_true", help="name the benches and end")
     return parser.parse_args(argv)

@@ -16,7 +16,7 @@ class Effort:
 
     rounds: int = 5
     seconds: int = 2
-    count: int = 100
+    count: int = 50
 
 
 @dataclass(frozen=True, slots=True)
