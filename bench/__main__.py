@@ -3,6 +3,7 @@
 import argparse
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -67,21 +68,15 @@ def _arguments(benches: dict[str, Bench], argv: list[str] | None) -> argparse.Na
     return parser.parse_args(argv)
 
 
-class _between:  # noqa: N801 - argparse names the type in its messages
-    """An integer from ``low`` to ``high``: a bench is bounded in count and time."""
+def _between(low: int, high: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers in a range: a bench is bounded in count and time."""
 
-    def __init__(self, low: int, high: int) -> None:
-        self.low = low
-        self.high = high
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
+            raise argparse.ArgumentTypeError(f"choose from {low} to {high}, in whole numbers")
+        return int(text)
 
-    def __call__(self, text: str) -> int:
-        number = int(text)
-        if not self.low <= number <= self.high:
-            raise argparse.ArgumentTypeError(f"choose from {self.low} to {self.high}")
-        return number
-
-    def __repr__(self) -> str:
-        return "whole number"
+    return read
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

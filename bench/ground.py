@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -122,13 +123,8 @@ class Ground:
         """Say what Postgres promises, asked of Postgres itself."""
         with self.postgres.connect() as connection:
             names = ("fsync", "synchronous_commit", "full_page_writes")
-            told = [f"{name} {_setting(connection.execute(f'SHOW {name}'))}" for name in names]
-        return ", ".join(told)
-
-
-def _setting(cursor: object) -> str:
-    row = cursor.fetchone()  # type: ignore[attr-defined]
-    return str(row[0])
+            shown = [connection.execute(f"SELECT current_setting('{n}')").fetchall() for n in names]
+        return ", ".join(f"{name} {rows[0][0]}" for name, rows in zip(names, shown, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +204,8 @@ class Site:
                 self.ground.spawn(f"clock-{self.database}", ["-m", "flask", "clock"], env)
             )
             for child in started[:-1]:
-                self.ground.wait(child, lambda c=child: worker_is_ready(env["REDIS_URL"], c.pid))  # type: ignore[misc]
+                is_ready = partial(worker_is_ready, env["REDIS_URL"], child.pid)
+                self.ground.wait(child, is_ready)
             self.ground.wait(started[-1], lambda: clock_is_ready(self.url))
             yield
         finally:

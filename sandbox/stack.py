@@ -5,6 +5,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from sandbox.addresses import Addresses
@@ -89,7 +90,7 @@ class Stack:
             step.note(self._finish_redis())
         for name in ("stripe", "mailbox"):
             with self.steps.step(name.capitalize(), began) as step:
-                self._wait_for(name, lambda name=name: answers(self._ports()[name]))  # type: ignore[misc]
+                self._wait_for(name, partial(answers, self._ports()[name]))
                 step.note(f"http://{HOST}:{self._ports()[name]}")
 
     def _start_postgres(self) -> str:

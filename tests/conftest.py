@@ -4,13 +4,13 @@ import logging
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import requests
 from flask import Flask, g
 from flask.testing import FlaskClient
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
@@ -73,6 +73,11 @@ def session_app(
         db.engine.dispose()
 
 
+def connect_through(app: Flask, source: Engine | Connection) -> None:
+    """Make the app's sessions use ``source``: a session binds to a connection as to an engine."""
+    db._app_engines[app][None] = cast(Engine, source)
+
+
 @pytest.fixture
 def connection(session_app: Flask) -> Iterator[Connection]:
     """The test's one connection: everything on it is rolled back at the end."""
@@ -80,8 +85,7 @@ def connection(session_app: Flask) -> Iterator[Connection]:
         engine = db.engine
         connection = engine.connect()
         transaction = connection.begin()
-        engines = db._app_engines[session_app]
-        engines[None] = connection  # type: ignore[assignment]
+        connect_through(session_app, connection)
         factory = db.session.session_factory
         before = dict(factory.kw)
         factory.configure(join_transaction_mode="create_savepoint")
@@ -91,7 +95,7 @@ def connection(session_app: Flask) -> Iterator[Connection]:
             db.session.remove()
             factory.kw.clear()
             factory.kw.update(before)
-            engines[None] = engine
+            connect_through(session_app, engine)
             transaction.rollback()
             connection.close()
 

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -102,7 +103,7 @@ def run_neighbours(folder: Path) -> Iterator[Neighbours]:
         spawn("mailbox", mailbox, log=folder / "mailbox.log", cwd=ROOT),
     ]
     try:
-        told = [eventually(lambda c=child: _introduction(c), child.name) for child in children]  # type: ignore[misc]
+        told = [eventually(partial(_introduction, child), child.name) for child in children]
         yield Neighbours(told[0]["url"], told[1]["smtp"], told[1]["url"])
     finally:
         _end(children)

@@ -37,8 +37,8 @@ def _remembering_url_for() -> Callable[..., str]:
     """
 
     @lru_cache(maxsize=8192)
-    def build(_prefix: str, endpoint: str, values: tuple[tuple[str, object], ...]) -> str:
-        return flask_url_for(endpoint, **dict(values))  # type: ignore[arg-type]
+    def build(_prefix: str, endpoint: str, values: tuple[tuple[str, Any], ...]) -> str:
+        return flask_url_for(endpoint, **dict(values))
 
     def url_for(endpoint: str, **values: Any) -> str:
         if not has_request_context() or endpoint.startswith(".") or "_external" in values:

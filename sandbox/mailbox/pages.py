@@ -2,7 +2,7 @@
 
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from flask import (
     Flask,
@@ -15,6 +15,7 @@ from flask import (
     send_from_directory,
     url_for,
 )
+from flask.json.provider import DefaultJSONProvider
 from werkzeug.wrappers import Response as AnyResponse
 
 from sandbox.mailbox.refusals import Refusals, read_rule
@@ -40,7 +41,7 @@ VIEWS = ("html", "text", "headers", "source")
 def create_pages(store: Store, refusals: Refusals) -> Flask:
     app = Flask("sandbox.mailbox", root_path=str(Path(__file__).parent))
     app.config["SECRET_KEY"] = secrets.token_hex()
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    cast(DefaultJSONProvider, app.json).sort_keys = False
     _guard(app)
     _add_pages(app, store)
     _add_message_pages(app, store)

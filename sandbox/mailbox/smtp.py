@@ -19,7 +19,7 @@ class Catcher:
         self.store = store
         self.refusals = refusals
 
-    async def handle_MAIL(  # noqa: N802
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd calls it so
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         refusal = self.refusals.reply("mail")
@@ -29,7 +29,7 @@ class Catcher:
         envelope.mail_options.extend(options)
         return "250 OK"
 
-    async def handle_RCPT(  # noqa: N802
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd calls it so
         self,
         _server: SMTP,
         _session: Session,
@@ -48,7 +48,7 @@ class Catcher:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(  # noqa: N802
+    async def handle_DATA(  # noqa: N802 - aiosmtpd calls it so
         self, _server: SMTP, _session: Session, envelope: Envelope
     ) -> str:
         refusal = self.refusals.reply("data")

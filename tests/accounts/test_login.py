@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
-from tests.conftest import Visitor, make_config
+from tests.conftest import Visitor, connect_through, make_config
 from tests.services import Addresses, Database
 from webapp.accounts import services
 from webapp.accounts.errors import EmailTaken, InvalidEmail, WeakPassword
@@ -59,7 +59,7 @@ def limited(
     counting.config["WTF_CSRF_ENABLED"] = False
     with counting.app_context():
         engine = db.engine
-        db._app_engines[counting][None] = connection  # type: ignore[assignment]
+        connect_through(counting, connection)
     counting.test_client_class = Visitor
     yield counting.test_client()
     limiter.enabled = False

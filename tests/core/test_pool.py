@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
@@ -57,9 +59,9 @@ def test_after_a_pause_it_is_asked_and_left_as_it_was(
     asked: list[object] = []
     answers = pool._answers
 
-    def ask(connection: object) -> bool:
+    def ask(connection: psycopg.Connection[Any]) -> bool:
         asked.append(connection)
-        return answers(connection)  # type: ignore[arg-type]
+        return answers(connection)
 
     monkeypatch.setattr(pool, "_answers", ask)
     assert backend(engine) == first

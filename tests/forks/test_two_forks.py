@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from functools import partial
 
 import pytest
 import redis
@@ -45,8 +46,12 @@ def test_equal_orders_of_equal_buyers_stay_apart(pair: Pair) -> None:
 
 def test_an_event_about_the_others_sale_is_kept_and_ignored(pair: Pair) -> None:
     for side, other in pair.ways:
-        eventually(lambda s=side, o=other: fate(s, o.session_id) == "ignored", "their event")  # type: ignore[misc]
-        eventually(lambda s=side: fate(s, s.session_id) == "done", "our event")  # type: ignore[misc]
+        eventually(partial(met_fate, side, other.session_id, "ignored"), "their event")
+        eventually(partial(met_fate, side, side.session_id, "done"), "our event")
+
+
+def met_fate(side: Side, session_id: str, state: str) -> bool:
+    return fate(side, session_id) == state
 
 
 def fate(side: Side, session_id: str) -> str | None:
@@ -240,7 +245,7 @@ def test_a_message_in_the_wrong_queue_is_refused(pair: Pair) -> None:
             queue = rq.Queue(name, connection=store, serializer=JSONSerializer)
             sent = queue.enqueue(RUN, side.business.name, job_id)
             refused = queue.failed_job_registry
-            eventually(lambda r=refused, s=sent: s.id in r.get_job_ids(), "the refusal")  # type: ignore[misc]
+            eventually(partial(refused.__contains__, sent), "the refusal")
         assert (state_of(side, job_id), state_of(other, job_id)) == ("cancelled", "cancelled")
         other.business.assert_alive()
 

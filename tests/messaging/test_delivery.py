@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 import webapp.messaging.gateway as gateway
 from jobs.messaging import deliver, settle_stale
@@ -317,7 +317,7 @@ def test_a_person_sends_it_again_once(mail_id: int, sink: Sink, state: MailState
 
 def forget_jobs(state: JobState | None = None) -> None:
     if state is None:
-        db.session.execute(Job.__table__.delete())  # type: ignore[attr-defined]
+        db.session.execute(delete(Job))
     else:
         db.session.execute(update(Job).values(state=state))
     db.session.commit()

@@ -12,7 +12,7 @@ from tests.factories.sales import StripeDesk, check_out, deliver, make_cart, mak
 from webapp.accounts.models import Prospect
 from webapp.catalog.models import SkuInventory
 from webapp.core import clock
-from webapp.core.db import db
+from webapp.core.db import Base, db
 from webapp.doctor import examine
 from webapp.messaging.models import Mail
 from webapp.orders.errors import SoldOut, TotalChanged
@@ -230,7 +230,7 @@ def test_the_sweep_finds_what_no_webhook_told(
     assert the_order().status is OrderState.ACCEPTED
 
 
-NINE_WRITES = [
+NINE_WRITES: list[type[Base]] = [
     OrderPayment,
     OrderShippingAddress,
     OrderBillingAddress,
@@ -245,7 +245,7 @@ NINE_WRITES = [
 
 @pytest.mark.parametrize("model", NINE_WRITES)
 def test_a_fault_at_any_write_leaves_nothing_and_the_retry_makes_the_order(
-    client: FlaskClient, stripe_desk: StripeDesk, model: type, run_jobs: RunJobs
+    client: FlaskClient, stripe_desk: StripeDesk, model: type[Base], run_jobs: RunJobs
 ) -> None:
     make_shipping()
     cart_id = make_cart((make_sku(stock=5).id, 2))
@@ -255,7 +255,7 @@ def test_a_fault_at_any_write_leaves_nothing_and_the_retry_makes_the_order(
     checkout = check_out(cart_id)
     stripe_desk.pay(checkout)
     stripe_desk.deliver(client)
-    table = model.__table__.name  # type: ignore[attr-defined]
+    table = model.__tablename__
 
     def fail(_conn: object, _cursor: object, statement: str, *_rest: object) -> None:
         if statement.startswith((f"INSERT INTO {table} ", f'INSERT INTO "{table}" ')):

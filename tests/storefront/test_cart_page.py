@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -24,8 +25,8 @@ def name() -> str:
     return current_fork().cookie_name(COOKIE, secure=False)
 
 
-def sku(shelves: Shelves, slug: str, **stock: object) -> int:
-    shelves.add(slug, variants=(Stocked(**stock),), title=slug.title())  # type: ignore[arg-type]
+def sku(shelves: Shelves, slug: str, **stock: Any) -> int:
+    shelves.add(slug, variants=(Stocked(**stock),), title=slug.title())
     return shelves.skus[slug][0]
 
 

@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import Any
 
 import rq
-from flask import Flask, current_app
+from flask import current_app
 from redis import RedisError
 from rq.exceptions import DuplicateJobError, InvalidJobOperation
 from rq.serializers import JSONSerializer
@@ -109,8 +109,7 @@ def answer_ring(fork: str, path: str) -> None:
     """RQ's entry point for a ring."""
     _refuse_other_fork(fork)
     redis_client().delete(current_fork().redis_key("ring", path))
-    app = _app()
-    with app.app_context():
+    with current_app.app_context():
         _resolve(path)()
 
 
@@ -165,10 +164,6 @@ def _rq_queue(queue: str) -> rq.Queue:
     )
 
 
-def _app() -> Flask:
-    return current_app._get_current_object()  # type: ignore[attr-defined,no-any-return]
-
-
 def _refuse_other_fork(fork: str) -> None:
     if fork != current_fork().name:
         raise RuntimeError(f"a job of fork {fork} reached a worker of {current_fork().name}")
@@ -177,8 +172,7 @@ def _refuse_other_fork(fork: str) -> None:
 def perform(fork: str, job_id: int) -> None:
     """RQ's entry point: claim the row, run it, close the row."""
     _refuse_other_fork(fork)
-    app = _app()
-    with app.app_context(), log.job_context(job_id):
+    with current_app.app_context(), log.job_context(job_id):
         job = _claim(job_id)
         if job is None:
             return

@@ -73,7 +73,7 @@ def init_security(app: Flask, config: Config, fork: Fork) -> None:
     app.session_interface = ForkSession(fork)
     if config.trusted_hops:
         hops = config.trusted_hops
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign] # Flask's own way to wrap itself
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
         )
     app.before_request(_give_request_id)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import stripe
 from flask import current_app
@@ -22,6 +22,9 @@ from webapp.payments.errors import (
     StripeRefused,
     StripeUnavailable,
 )
+
+if TYPE_CHECKING:
+    from stripe.params.checkout import SessionCreateParams
 
 EXTENSION = "stripe"
 SIGNATURE_TOLERANCE_SECONDS = 300
@@ -163,7 +166,7 @@ def create_session(params: dict[str, Any], idempotency_key: str) -> Session:
     """
     with _Errors():
         made = _client().v1.checkout.sessions.create(
-            params,  # type: ignore[arg-type]
+            cast("SessionCreateParams", params),
             {"idempotency_key": idempotency_key},
         )
     return _session(made)
