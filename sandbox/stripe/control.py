@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sandbox.stripe import contract, errors
-from sandbox.stripe.checkout import form, pay
+from sandbox.stripe.checkout import expiry, form, pay
 from sandbox.stripe.deliveries import Chaos
 from sandbox.stripe.machine import Machine
 from sandbox.stripe.messages import Request, Response, read_json
@@ -144,7 +144,7 @@ def _roll(ask: Ask) -> Json:
 
 
 def _session(world: World, id: str) -> Row:
-    return pay.expire_if_due(world, world.get("checkout.session", id, "session"))
+    return expiry.expire_if_due(world, world.get("checkout.session", id, "session"))
 
 
 def _open(session: Row) -> None:
@@ -197,7 +197,7 @@ def _expire(ask: Ask) -> Json:
     with ask.machine.world(account) as world:
         session = _session(world, ask.id)
         _open(session)
-        pay.expire(world, session)
+        expiry.expire(world, session)
         return {"session": session.id, "status": session.body["status"]}
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sandbox.stripe.checkout import pay
+from sandbox.stripe.checkout import expiry, pay
 from sandbox.stripe.clock import Clock
 from sandbox.stripe.deliveries import Courier
 from sandbox.stripe.faults import Faults
@@ -176,6 +176,6 @@ def _happen(world: World, id: str, what: str) -> None:
     if session is None:
         return
     if what == "expire":
-        pay.expire_if_due(world, session)
+        expiry.expire_if_due(world, session)
     else:
         pay.settle(world, session, what == "async_succeeded")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.stripe.checkout.pay import Buyer
+from sandbox.stripe.checkout.buyer import Buyer
 from sandbox.stripe.store import Json, Row
 
 _TEXT = (

@@ -13,7 +13,8 @@ import jinja2
 from babel import Locale
 
 from sandbox.stripe import money
-from sandbox.stripe.checkout import build, form, pay
+from sandbox.stripe.checkout import choices, expiry, form, pay
+from sandbox.stripe.checkout.buyer import email_of
 from sandbox.stripe.messages import Request, Response
 from sandbox.stripe.resources import payment_intents
 from sandbox.stripe.store import Json, Row
@@ -100,7 +101,7 @@ class Pages:
         if account is None:
             return _sentence(404, "Nothing here", "There is no such checkout session.")
         with self.machine.world(account) as world:
-            session = pay.expire_if_due(world, world.get("checkout.session", id))
+            session = expiry.expire_if_due(world, world.get("checkout.session", id))
             return _closed(session) or _page(world, session, {}, {}, 200)
 
     def submit(self, request: Request, id: str) -> Response:
@@ -109,7 +110,7 @@ class Pages:
             return _sentence(404, "Nothing here", "There is no such checkout session.")
         sent = dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
         with self.machine.world(account) as world:
-            session = pay.expire_if_due(world, world.get("checkout.session", id))
+            session = expiry.expire_if_due(world, world.get("checkout.session", id))
             if session.body["status"] == "complete":
                 # The buyer clicked twice: the first click paid.
                 return Response.redirect(form.success_url(session))
@@ -145,7 +146,7 @@ class Pages:
             session = world.find("checkout.session", intent.private.get("session"))
             if session is None:
                 return _answer_alone(world, intent, agreed)
-            pay.expire_if_due(world, session)
+            expiry.expire_if_due(world, session)
             if session.body["status"] == "complete":
                 return Response.redirect(form.success_url(session))
             closed = _closed(session)
@@ -198,7 +199,7 @@ def _recovered(world: World, old: Row, recovery: Json) -> Row:
         **old.body,
         "after_expiration": None,
         "allow_promotion_codes": recovery["allow_promotion_codes"],
-        "expires_at": world.now + build.DAY,
+        "expires_at": world.now + expiry.DAY,
         "payment_intent": None,
         "recovered_from": old.id,
         "status": "open",
@@ -254,7 +255,7 @@ def _answer_alone(world: World, intent: Row, agreed: bool) -> Response:
 
 def _pay(world: World, session: Row, sent: dict[str, str]) -> Response:
     buyer = form.buyer_of(sent)
-    faults = pay.choose(world, session, buyer)
+    faults = choices.choose(world, session, buyer)
     total = session.body["amount_total"]
     if not faults and sent.get("shown_total", str(total)) != str(total):
         # Nobody pays a figure they haven't seen.
@@ -269,14 +270,14 @@ def _change(world: World, session: Row, sent: dict[str, str]) -> Response:
     """A button other than Pay: another way to ship, or a code put on or taken off."""
     faults: dict[str, str] = {}
     option = sent.get("shipping_option")
-    if option and not pay.choose_shipping(world, session, option):
+    if option and not choices.choose_shipping(world, session, option):
         faults["shipping_option"] = "Choose one of the ways to ship."
     if sent["action"] == "remove_promotion":
-        pay.apply_code(world, session, "")
+        choices.apply_code(world, session, "")
         sent.pop("promotion_code", None)
     elif sent["action"] == "apply_promotion":
         code = sent.get("promotion_code", "")
-        refusal = pay.apply_code(world, session, code) if code.strip() else "Enter a code."
+        refusal = choices.apply_code(world, session, code) if code.strip() else "Enter a code."
         if refusal:
             faults["promotion_code"] = refusal
     return _page(world, session, sent, faults, 422 if faults else 200)
@@ -312,7 +313,7 @@ def _page(
         chosen=session.private["shipping"],
         discount=_discount_words(world, session),
         taxes=_tax_words(session),
-        email=pay.email_of(world, session),
+        email=email_of(world, session),
         address=bool(collection) or body["billing_address_collection"] == "required",
         ships=bool(collection),
         countries=_countries(collection["allowed_countries"] if collection else None),

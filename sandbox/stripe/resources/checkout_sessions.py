@@ -3,7 +3,8 @@
 from typing import Any
 
 from sandbox.stripe import errors
-from sandbox.stripe.checkout import build, pay
+from sandbox.stripe.checkout import expiry, lines, opening, pricing
+from sandbox.stripe.checkout.shipping import shipping_options
 from sandbox.stripe.expand import includable
 from sandbox.stripe.listing import listed, sublist
 from sandbox.stripe.resources import customers
@@ -16,11 +17,11 @@ KIND = "checkout.session"
 
 @route("POST", "/v1/checkout/sessions")
 def create(call: Call) -> Row:
-    return build.open_session(call.world, call.params)
+    return opening.open_session(call.world, call.params)
 
 
 def find_session(world: World, id: str) -> Row:
-    return pay.expire_if_due(world, world.get(KIND, id, "session"))
+    return expiry.expire_if_due(world, world.get(KIND, id, "session"))
 
 
 @route("GET", "/v1/checkout/sessions/{id}")
@@ -39,12 +40,12 @@ def update(call: Call, id: str) -> Row:
     if "shipping_options" in params or "collected_information" in params:
         _require_open(session, "updated")
     if "shipping_options" in params:
-        options = build.shipping_options(
+        options = shipping_options(
             world, params["shipping_options"] or [], session.body["currency"]
         )
         session.body["shipping_options"] = options
         session.private["shipping"] = options[0]["shipping_rate"] if options else None
-        build.price_session(world, session)
+        pricing.price_session(world, session)
         world.save(session)
     if "collected_information" in params:
         _collect(world, session, params["collected_information"])
@@ -75,7 +76,7 @@ def _require_open(session: Row, verb: str) -> None:
 def expire(call: Call, id: str) -> Row:
     session = find_session(call.world, id)
     _require_open(session, "expired")
-    pay.expire(call.world, session)
+    expiry.expire(call.world, session)
     return session
 
 
@@ -88,7 +89,7 @@ def line_items(call: Call, id: str) -> Json:
 
 def _items(session: Row) -> list[Json]:
     currency = session.body["currency"]
-    return [build.line_item(line, currency) for line in session.private["lines"]]
+    return [lines.line_item(line, currency) for line in session.private["lines"]]
 
 
 @route("GET", "/v1/checkout/sessions")

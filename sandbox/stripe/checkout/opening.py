@@ -1,0 +1,46 @@
+"""Opening a session: from Stripe's parameters to a row that is kept, priced and timed."""
+
+from sandbox.stripe import errors, money
+from sandbox.stripe.checkout import discounts, lines, pricing, session_body, shipping
+from sandbox.stripe.checkout.buyer import customer_details, email_of
+from sandbox.stripe.checkout.parameters import check_parameters
+from sandbox.stripe.store import Json, Row
+from sandbox.stripe.world import World
+
+
+def open_session(world: World, params: Json) -> Row:
+    """Keep a new open session; raises ApiError."""
+    check_parameters(world, params)
+    items = [lines.new_line(world, sent, index) for index, sent in enumerate(params["line_items"])]
+    currency = lines.one_currency(items, params)
+    options = shipping.first_options(world, params, currency)
+    session = world.add(
+        "checkout.session",
+        session_body.new_body(world, params, currency, options),
+        {
+            "lines": items,
+            "payment_intent_data": params.get("payment_intent_data") or {},
+            "customer_update": params.get("customer_update") or {},
+            "shipping": options[0]["shipping_rate"] if options else None,
+            "coupon": None,
+            "promotion_code": None,
+            "discount": None,
+        },
+    )
+    session.body["url"] = f"{world.base_url}/c/pay/{session.id}"
+    discounts.take_first(world, session, params)
+    pricing.price_session(world, session)
+    total = session.body["amount_total"]
+    least = money.MINIMUM.get(currency, 1)
+    if 0 < total < least:
+        raise errors.invalid(
+            "The Checkout Session's total amount due must add up to at least "
+            f"{money.written(least, currency)} {currency}",
+            code="amount_too_small",
+        )
+    email = email_of(world, session)
+    if email:
+        session.body["customer_details"] = customer_details(email)
+    world.save(session)
+    world.set_timer(session.id, "expire", session.body["expires_at"])
+    return session
