@@ -6,7 +6,8 @@ from sqlalchemy import text
 
 from webapp.catalog.errors import ImportRunning
 from webapp.catalog.services.shopify.checking import check_file
-from webapp.catalog.services.shopify.merging import Merge
+from webapp.catalog.services.shopify.merge import Merge
+from webapp.catalog.services.shopify.merging import run
 from webapp.catalog.services.shopify.reading import Header, Reader
 from webapp.catalog.services.shopify.report import (
     LIMIT,
@@ -16,7 +17,7 @@ from webapp.catalog.services.shopify.report import (
     Progress,
     TellProgress,
 )
-from webapp.catalog.services.shopify.rows import RowReader
+from webapp.catalog.services.shopify.row_reading import RowReader
 from webapp.catalog.services.shopify.staging import (
     create_staging,
     drop_staging,
@@ -107,7 +108,7 @@ def _import(
     check_file(problems)
     merge = Merge(header, currency, clock.now(), rows.rows)
     if not problems:
-        merge.run(problems)
+        run(merge, problems)
     counts: dict[str, Any] = {
         "rows": rows.rows,
         "products": rows.products,
