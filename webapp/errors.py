@@ -5,10 +5,11 @@ import logging
 from flask import Flask, Response, g, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from jinja2 import TemplateNotFound
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import HTTPException, InternalServerError, TooManyRequests
 
 from webapp.core.db import db
 from webapp.core.errors import DomainError
+from webapp.core.limits import retry_after
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,8 @@ def _http_error(error: HTTPException) -> Response:
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):
             answer.headers.setdefault(name, value)
+    if status == TooManyRequests.code:
+        answer.headers.setdefault("Retry-After", str(retry_after()))
     return answer
 
 

@@ -1,4 +1,4 @@
-"""An address may ask so often in a minute, counted by each process and by Redis for all."""
+"""An address may ask so often in a minute, exactly so, over all processes together."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +7,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from limits import parse
-from redis import Redis, RedisError
-from redis.client import Pipeline
+from limits.storage import RedisStorage
+from redis import RedisError
 
 from tests.conftest import make_config
 from tests.services import Addresses, Database
@@ -21,71 +21,49 @@ from wsgi import create_app
 ALICE, BOB = "192.0.2.1", "192.0.2.2"
 
 
-@pytest.fixture
-def redis(clean_redis: str) -> Iterator[Redis]:
-    with Redis.from_url(clean_redis) as client:
-        yield client
-
-
-@pytest.fixture
-def limit(tmp_path: Path) -> RequestLimit:
-    return new_process(tmp_path)
-
-
-def new_process(folder: Path, limit: str = "1000 per hour") -> RequestLimit:
+def new_process(folder: Path, limit: str = "100 per hour") -> RequestLimit:
     return RequestLimit(parse(limit), Fork("northwind", folder))
 
 
-def ask(limit: RequestLimit, times: int, redis: Redis, address: str = ALICE) -> int:
+def ask(limit: RequestLimit, times: int, address: str = ALICE) -> int:
     """Return how many of ``times`` requests were admitted."""
-    return sum(limit.admits(address, redis) for _ in range(times))
+    return sum(limit.admits(address) for _ in range(times))
 
 
-def test_one_process_admits_exactly_the_limit(limit: RequestLimit, redis: Redis) -> None:
-    assert ask(limit, 1300, redis) == 1000
+def test_processes_together_admit_exactly_the_limit(limited: Flask, tmp_path: Path) -> None:
+    processes = [new_process(tmp_path) for _ in range(4)]
+    assert sum(ask(each, 1) for _ in range(60) for each in processes) == 100
 
 
-def test_another_address_has_a_count_of_its_own(limit: RequestLimit, redis: Redis) -> None:
-    ask(limit, 1300, redis)
-    assert ask(limit, 5, redis, BOB) == 5
+def test_another_address_has_a_count_of_its_own(limited: Flask, tmp_path: Path) -> None:
+    limit = new_process(tmp_path)
+    ask(limit, 130)
+    assert ask(limit, 5, BOB) == 5
 
 
-def test_two_processes_admit_at_most_a_handful_more(
-    limit: RequestLimit, redis: Redis, tmp_path: Path
+def test_a_refused_address_is_told_when_to_come_again(limited: Flask, tmp_path: Path) -> None:
+    limit = new_process(tmp_path)
+    ask(limit, 101)
+    assert 3590 <= limit.seconds_left(ALICE) <= 3600
+
+
+def test_without_redis_everybody_is_let_in_and_counted(
+    limited: Flask,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    other = new_process(tmp_path)
-    admitted = sum(ask(each, 1, redis) for _ in range(1000) for each in (limit, other))
-    assert 1000 <= admitted <= 1020
+    def away(*_args: object, **_more: object) -> bool:
+        raise RedisError
 
-
-def test_a_small_limit_is_exact_over_processes(redis: Redis, tmp_path: Path) -> None:
-    processes = [new_process(tmp_path, "3 per hour") for _ in range(4)]
-    assert sum(ask(each, 3, redis) for each in processes) == 3
-
-
-def test_the_next_window_begins_at_nothing(
-    limit: RequestLimit, redis: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("webapp.core.limits.time.time", lambda: 3600.0)
-    assert ask(limit, 1001, redis) == 1000
-    monkeypatch.setattr("webapp.core.limits.time.time", lambda: 7200.0)
-    assert ask(limit, 1001, redis) == 1000
-
-
-def test_counts_leave_redis_with_their_window(limit: RequestLimit, redis: Redis) -> None:
-    ask(limit, 1000, redis)
-    assert all(0 < redis.ttl(key) <= 3600 for key in redis.keys("northwind:requests:*"))
-
-
-def test_without_redis_everybody_is_let_in(
-    limit: RequestLimit, caplog: pytest.LogCaptureFixture
-) -> None:
-    class Away(Redis):
-        def pipeline(self, transaction: bool = True, shard_hint: object = None) -> Pipeline:
-            raise RedisError
-
-    assert ask(limit, 1300, Away()) == 1300
-    assert "requests not limited" in caplog.text
+    limit = new_process(tmp_path)
+    monkeypatch.setattr(RedisStorage, "acquire_entry", away)
+    assert ask(limit, 130) == 130
+    monkeypatch.setattr("webapp.core.limits.REST_SECONDS", 0)
+    limit._asks_again_at = 0
+    ask(limit, 1)
+    lines = [record for record in caplog.records if record.message == "requests not limited"]
+    assert [vars(record)["count"] for record in lines] == [1, 131]
 
 
 @pytest.fixture

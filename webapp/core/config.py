@@ -43,6 +43,22 @@ class Config(BaseModel):
 
     smtp_url: str = "smtp://localhost:25"
 
+    # RFC 9106, section 4, second recommended option: 64 MiB, 3 passes, 4 lanes. A change reaches
+    # every stored hash at its owner's next login.
+    argon2_time_cost: int = Field(default=3, ge=1)
+    argon2_memory_kib: int = Field(default=65536, ge=8)
+    argon2_parallelism: int = Field(default=4, ge=1)
+
+    # Sign in with Google and Apple: off without a client id.
+    google_client_id: str = ""
+    google_client_secret: str = ""
+    google_issuer: str = "https://accounts.google.com"
+    apple_client_id: str = ""
+    apple_team_id: str = ""
+    apple_key_id: str = ""
+    apple_private_key: str = ""
+    apple_issuer: str = "https://appleid.apple.com"
+
     request_limit: str = "1000 per minute"
     log_level: str = "INFO"
     job_lease_seconds: int = Field(default=120, ge=1)
@@ -65,6 +81,15 @@ class Config(BaseModel):
     def maintenance_database_url(self) -> URL:
         """The database to connect to for creating and listing others."""
         return make_url(self.database_url).set(drivername="postgresql+psycopg", database="postgres")
+
+    @property
+    def providers(self) -> list[str]:
+        """The OpenID Connect providers that are switched on."""
+        apple = self.apple_team_id, self.apple_key_id, self.apple_private_key
+        google_is_on = bool(self.google_client_id and self.google_client_secret)
+        apple_is_on = bool(self.apple_client_id and all(apple))
+        issuers = [(google_is_on, self.google_issuer), (apple_is_on, self.apple_issuer)]
+        return [issuer for is_on, issuer in issuers if is_on]
 
     @property
     def webhook_secrets(self) -> list[str]:

@@ -3,6 +3,7 @@
 from flask import Blueprint
 from sqlalchemy import text
 
+from webapp.core.access import EVERYONE, open_to
 from webapp.core.db import db
 from webapp.core.redis import redis_client
 from webapp.core.security import limiter
@@ -12,12 +13,14 @@ limiter.exempt(blueprint)
 
 
 @blueprint.get("/health")
+@open_to(EVERYONE)
 def health() -> tuple[dict[str, str], int]:
     """The process answers; nothing else is asked."""
     return {"status": "ok"}, 200
 
 
 @blueprint.get("/ready")
+@open_to(EVERYONE)
 def ready() -> tuple[dict[str, object], int]:
     """Postgres decides: without it no request is any use. Redis away is degraded, not down."""
     postgres, redis = _postgres_answers(), _redis_answers()

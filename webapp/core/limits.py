@@ -1,89 +1,60 @@
-"""The limit of requests per address: counted in each process, told to Redis in handfuls.
+"""Limits of what one address may ask: flask-limiter's moving windows on Redis, exact for all.
 
-Asking Redis at every request costs a third of a page. So a process counts an address by itself and
-reports when a handful has come together, or when the limit may be near. One process alone keeps
-the limit exactly; each further one may let a handful more through.
+Every limit fails open: without Redis everybody is let in, and a counted line in the log says so.
 """
 
 import logging
 import time
-from dataclasses import dataclass
 from functools import cache
-from threading import Lock
 
 from flask import Flask, request
 from flask_limiter import ExemptionScope, Limiter
-from flask_limiter.util import get_qualified_name
+from flask_limiter.util import get_qualified_name, get_remote_address
 from limits import RateLimitItem, parse
-from redis import Redis, RedisError
+from limits.storage import RedisStorage
+from redis import RedisError
 from werkzeug.exceptions import TooManyRequests
 
 from webapp.core.fork import Fork
 from webapp.core.redis import redis_client
 
 logger = logging.getLogger(__name__)
+limiter = Limiter(key_func=get_remote_address, strategy="moving-window")
 
-# Of a limit of 1000, every 20th request is told.
-HANDFULS = 50
-MAX_ADDRESSES = 100_000
-
-
-@dataclass(slots=True)
-class _Count:
-    """One address in one window: what Redis knew last, and what it wasn't told yet."""
-
-    window: int
-    known: int = 0
-    untold: int = 0
+# How long Redis isn't asked again after it didn't answer: waiting for it would be worse.
+REST_SECONDS = 5
 
 
 class RequestLimit:
-    """Counts requests by address. ``admits`` is False for those beyond the limit."""
+    """The limit over all pages together. ``admits`` is False for requests beyond it."""
 
     def __init__(self, limit: RateLimitItem, fork: Fork) -> None:
-        self.amount = limit.amount
-        self.seconds = limit.get_expiry()
-        self._handful = max(1, limit.amount // HANDFULS)
-        self._fork = fork
-        self._counts: dict[str, _Count] = {}
-        self._lock = Lock()
+        self._limit = limit
+        self._name = fork.redis_key("requests")
+        self._asks_again_at = 0.0
+        self._let_in = 0
 
-    def admits(self, address: str, redis: Redis) -> bool:
-        """Count a request. Without Redis everybody is let in, with a line in the log."""
-        window = int(time.time() // self.seconds)
-        with self._lock:
-            count = self._count_of(address, window)
-            if count.known > self.amount:
-                return False
-            count.untold += 1
-            near = count.known + count.untold > self.amount
-            if count.untold < self._handful and not near:
-                return True
-            told, count.untold = count.untold, 0
-        try:
-            count.known = self._tell(redis, address, window, told)
-        except RedisError as error:
-            logger.warning("requests not limited", extra={"why": type(error).__name__})
+    def admits(self, address: str) -> bool:
+        now = time.monotonic()
+        if now < self._asks_again_at:
+            self._let_in += 1
             return True
-        return count.known <= self.amount
+        try:
+            return limiter.limiter.hit(self._limit, self._name, address)
+        except RedisError as error:
+            self._asks_again_at = now + REST_SECONDS
+            self._let_in += 1
+            why = {"why": type(error).__name__, "count": self._let_in}
+            logger.warning("requests not limited", extra=why)
+            return True
 
-    def _count_of(self, address: str, window: int) -> _Count:
-        count = self._counts.get(address)
-        if count is None or count.window != window:
-            if len(self._counts) >= MAX_ADDRESSES:
-                self._counts.clear()
-            count = self._counts[address] = _Count(window)
-        return count
-
-    def _tell(self, redis: Redis, address: str, window: int, told: int) -> int:
-        key = self._fork.redis_key("requests", address, window)
-        with redis.pipeline(transaction=False) as pipe:
-            pipe.incrby(key, told)
-            pipe.expire(key, self.seconds)
-            return int(pipe.execute()[0])
+    def seconds_left(self, address: str) -> int:
+        """Return in how many seconds there is room again."""
+        window = limiter.limiter.get_window_stats(self._limit, self._name, address)
+        return _seconds_until(window.reset_time, self._limit.get_expiry())
 
 
-def limit_requests(app: Flask, limiter: Limiter, limit: str, fork: Fork) -> None:
+def limit_requests(app: Flask, limit: str, fork: Fork) -> None:
     """Answer 429 to an address beyond ``limit`` ("1000 per minute") over all counted pages.
 
     Not counted are static files, views marked ``limiter.exempt`` and those whose own limit
@@ -93,17 +64,16 @@ def limit_requests(app: Flask, limiter: Limiter, limit: str, fork: Fork) -> None
 
     @cache
     def counts(endpoint: str | None) -> bool:
-        return endpoint is None or _is_counted(app, limiter, endpoint)
+        return endpoint is None or _is_counted(app, endpoint)
 
     @app.before_request
     def refuse_too_many() -> None:
-        if not counts(request.endpoint):
-            return
-        if not counted.admits(request.remote_addr or "unknown", redis_client()):
-            raise TooManyRequests
+        address = request.remote_addr or "unknown"
+        if counts(request.endpoint) and not counted.admits(address):
+            raise TooManyRequests(retry_after=counted.seconds_left(address))
 
 
-def _is_counted(app: Flask, limiter: Limiter, endpoint: str) -> bool:
+def _is_counted(app: Flask, endpoint: str) -> bool:
     blueprint, _, name = endpoint.rpartition(".")
     if name == "static":
         return False
@@ -112,3 +82,63 @@ def _is_counted(app: Flask, limiter: Limiter, endpoint: str) -> bool:
         return False
     own = manager.decorated_limits(get_qualified_name(app.view_functions[endpoint]))
     return not any(each.override_defaults for each in own)
+
+
+def init_limiter(app: Flask) -> None:
+    """Let the views that have limits of their own check them."""
+    limiter.init_app(app)
+    # Decorated views check by themselves; without limits for all, asking before each is in vain.
+    hooks = app.before_request_funcs[None]
+    if limiter._check_request_limit in hooks:
+        hooks.remove(limiter._check_request_limit)
+    log = logging.getLogger("flask-limiter")
+    log.setLevel(logging.ERROR)
+    log.filters[:] = [_CountedLine()]
+
+
+class _CountedLine(logging.Filter):
+    """Turns flask-limiter's long complaint about Redis into one line with a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._count = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        self._count += 1
+        error = record.exc_info[0] if record.exc_info else None
+        record.msg, record.args, record.exc_info = "limit not kept", (), None
+        record.count = self._count
+        record.why = error.__name__ if error else ""
+        return True
+
+
+def retry_after() -> int:
+    """Return in how many seconds the limit that was just reached lets somebody in again."""
+    reached = limiter.current_limit
+    if reached is None:
+        return 60
+    try:
+        return _seconds_until(reached.reset_at, reached.limit.get_expiry())
+    except RedisError:
+        return 60
+
+
+def _seconds_until(moment: float, longest: int) -> int:
+    return min(max(1, round(moment - time.time())), longest)
+
+
+def give_back() -> None:
+    """Undo what this request counted: it turned out to be no guess.
+
+    The count goes up before a guess is looked at, so that parallel guesses all count.
+    """
+    if not limiter.enabled:
+        return
+    storage = limiter.limiter.storage
+    if not isinstance(storage, RedisStorage):
+        return
+    for tried in limiter.current_limits:
+        try:
+            redis_client().lpop(storage.prefixed_key(tried.key))
+        except RedisError:
+            return

@@ -1,10 +1,11 @@
 """What every capability stands on: the shop's own settings and the outbox of jobs."""
 
+import uuid
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, false, text, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp.core import clock
@@ -28,6 +29,48 @@ class Shop(Base):
     sender_name: Mapped[str] = mapped_column(default="")
     sender_email: Mapped[str] = mapped_column(default="shop@localhost")
     postal_address: Mapped[str] = mapped_column(default="")
+    # Whether staff need a passkey or an authenticator app beside their password.
+    staff_second_factor: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # Whether what visitors do is recorded at all.
+    record_client_events: Mapped[bool] = mapped_column(default=True, server_default=true())
+
+
+class ActorKind(StrEnum):
+    """``system`` is a job or the clock, ``operator`` the command line."""
+
+    STAFF = "staff"
+    MEMBER = "member"
+    VISITOR = "visitor"
+    SYSTEM = "system"
+    OPERATOR = "operator"
+
+
+class AuditEntry(Base):
+    """Who did what to whom, when, from where. A trigger lets rows be added and never changed.
+
+    People are named by id alone, networks by their first part: nothing here is personal once the
+    person's own row is erased. ``user_id`` is whom it was done to, who may read it too.
+    """
+
+    __tablename__ = "audit_entry"
+    __table_args__ = (
+        Index("ix_audit_entry_user_id", "user_id", "id"),
+        Index("ix_audit_entry_actor_id", "actor_id", "id"),
+        Index("ix_audit_entry_action", "action", "id"),
+        Index("ix_audit_entry_subject", "subject", "id"),
+        Index("ix_audit_entry_at", "at"),
+    )
+
+    id: Mapped[int] = identity()
+    at: Mapped[datetime] = created()
+    actor_id: Mapped[uuid.UUID | None]
+    actor_kind: Mapped[ActorKind]
+    action: Mapped[str]
+    subject: Mapped[str]
+    user_id: Mapped[uuid.UUID | None]
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    network: Mapped[str] = mapped_column(default="")
+    request_id: Mapped[str | None]
 
 
 class JobState(StrEnum):

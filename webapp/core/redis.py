@@ -4,6 +4,8 @@ from typing import cast
 
 from flask import Flask, current_app
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 EXTENSION = "redis"
 
@@ -14,6 +16,8 @@ def init_redis(app: Flask, url: str) -> None:
         socket_connect_timeout=2,
         socket_timeout=5,
         health_check_interval=30,
+        # Once more for a connection that died; the default spends seconds on a Redis that is away.
+        retry=Retry(NoBackoff(), 1),
     )
 
 

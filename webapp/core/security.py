@@ -1,13 +1,11 @@
 """What every answer carries and every request must pass: headers, CSRF, limits, ids."""
 
-import logging
 import re
 import secrets
+from datetime import timedelta
 
 from flask import Flask, Response, g, request
 from flask.sessions import SecureCookieSessionInterface
-from flask_limiter import Limiter
-from flask_limiter.util import get_remote_address
 from flask_wtf import CSRFProtect
 from itsdangerous import URLSafeTimedSerializer
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -15,10 +13,11 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from webapp.core import logging as log
 from webapp.core.config import Config, Env
 from webapp.core.fork import Fork
-from webapp.core.limits import limit_requests
+from webapp.core.limits import init_limiter, limit_requests, limiter
+
+__all__ = ["csrf", "init_security", "limiter"]
 
 csrf = CSRFProtect()
-limiter = Limiter(key_func=get_remote_address)
 
 CONTENT_SECURITY_POLICY = "; ".join(
     [
@@ -27,8 +26,9 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "object-src 'none'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
-        # Browsers apply form-action to redirects too: the checkout form ends at Stripe.
-        "form-action 'self' {checkout}",
+        # Browsers apply form-action to redirects too: the checkout form ends at Stripe, and the
+        # one that links an account at its provider.
+        "form-action 'self' {elsewhere}",
     ]
 )
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{8,64}")
@@ -59,6 +59,10 @@ def init_security(app: Flask, config: Config, fork: Fork) -> None:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=config.secure,
+        # How long somebody stays logged in is decided in Postgres. If every answer sent the cookie,
+        # a slow one would bring back a token that was renewed meanwhile.
+        PERMANENT_SESSION_LIFETIME=timedelta(days=180),
+        SESSION_REFRESH_EACH_REQUEST=False,
         MAX_CONTENT_LENGTH=16 * 1024 * 1024,
         MAX_FORM_MEMORY_SIZE=1024 * 1024,
         WTF_CSRF_TIME_LIMIT=None,
@@ -78,9 +82,9 @@ def init_security(app: Flask, config: Config, fork: Fork) -> None:
         )
     app.before_request(_give_request_id)
     if config.app_env is not Env.TEST:
-        limit_requests(app, limiter, config.request_limit, fork)
+        limit_requests(app, config.request_limit, fork)
     csrf.init_app(app)
-    _init_limiter(app)
+    init_limiter(app)
     headers = [(name, name.lower(), value) for name, value in _headers(config)]
 
     @app.after_request
@@ -93,16 +97,6 @@ def init_security(app: Flask, config: Config, fork: Fork) -> None:
         return response
 
 
-def _init_limiter(app: Flask) -> None:
-    """Let the views that have limits of their own check them."""
-    limiter.init_app(app)
-    # Decorated views check by themselves; without limits for all, asking before each is in vain.
-    hooks = app.before_request_funcs[None]
-    if limiter._check_request_limit in hooks:
-        hooks.remove(limiter._check_request_limit)
-    logging.getLogger("flask-limiter").setLevel("ERROR")
-
-
 def _give_request_id() -> None:
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
@@ -110,9 +104,9 @@ def _give_request_id() -> None:
 
 
 def _headers(config: Config) -> list[tuple[str, str]]:
-    checkout = config.stripe_api_base or "https://checkout.stripe.com"
+    elsewhere = [config.stripe_api_base or "https://checkout.stripe.com", *config.providers]
     headers = [
-        ("Content-Security-Policy", CONTENT_SECURITY_POLICY.format(checkout=checkout)),
+        ("Content-Security-Policy", CONTENT_SECURITY_POLICY.format(elsewhere=" ".join(elsewhere))),
         ("X-Frame-Options", "DENY"),
         ("X-Content-Type-Options", "nosniff"),
         ("Referrer-Policy", "strict-origin-when-cross-origin"),
