@@ -1,7 +1,7 @@
 """What a person types to get in."""
 
 from flask_wtf import FlaskForm
-from wtforms import EmailField, HiddenField, PasswordField
+from wtforms import BooleanField, EmailField, HiddenField, PasswordField
 from wtforms.validators import InputRequired, Length
 
 
@@ -10,4 +10,5 @@ class LoginForm(FlaskForm):
 
     email = EmailField("Email", [InputRequired("Type your email address."), Length(max=320)])
     password = PasswordField("Password", [InputRequired("Type your password."), Length(max=1000)])
+    remember = BooleanField("Keep me signed in on this device")
     next = HiddenField()

@@ -4,7 +4,7 @@ import uuid
 
 from sqlalchemy import select
 
-from webapp.accounts.models import User
+from webapp.accounts.models import Member, User
 from webapp.core.db import db
 
 
@@ -13,7 +13,24 @@ def find_user(user_id: uuid.UUID) -> User | None:
 
 
 def find_user_by_email(email: str) -> User | None:
-    return db.session.scalar(select(User).where(User.email == email.strip().lower()))
+    """Return whoever verified the address, else the newest who claims it; never an erased one."""
+    return db.session.scalar(
+        select(User)
+        .where(User.email == email.strip().lower(), User.erased_at.is_(None))
+        .order_by(User.email_verified_at.is_(None), User.created_at.desc())
+        .limit(1)
+    )
+
+
+def find_verified_user(email: str) -> User | None:
+    """Return the one whose address this is beyond doubt."""
+    return db.session.scalar(
+        select(User).where(User.email == email.strip().lower(), User.email_verified_at.is_not(None))
+    )
+
+
+def find_member(user_id: uuid.UUID) -> Member | None:
+    return db.session.scalar(select(Member).where(Member.user_id == user_id))
 
 
 def list_staff() -> list[User]:

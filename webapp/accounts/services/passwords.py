@@ -1,115 +1,131 @@
-"""Making logins and checking passwords."""
+"""Passwords: what makes a good one, and how one is kept and recognised."""
 
 import hashlib
 import re
-from functools import lru_cache
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache, lru_cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from argon2.profiles import RFC_9106_LOW_MEMORY
-from email_validator import EmailNotValidError, validate_email
 
-from webapp.accounts.errors import EmailTaken, InvalidEmail, WeakPassword
-from webapp.accounts.models import Role, User
-from webapp.accounts.queries import find_user_by_email
+from webapp.accounts.errors import WeakPassword
+from webapp.accounts.models import User
 from webapp.core import clock
 from webapp.core.db import db
-
-# RFC 9106, section 4, second recommended option: Argon2id, 64 MiB, 3 passes, 4 lanes. A change
-# here reaches every stored hash at its owner's next login.
-_HASHER = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
+from webapp.core.state import current_config
 
 MIN_LENGTH = 10
 MAX_LENGTH = 200
-_COMMON = (
-    " abc abcd abcde abcdef abcdefg admin administrator asdf asdfgh asdfghjkl baseball basketball"
-    " changeme charlie computer default dragon football freedom guest hallo hello iloveyou"
-    " jennifer jessica jordan letmein login master michael monkey mustang owner pass passphrase"
-    " passwd password passwort princess qazwsx qwer qwert qwerty qwertyuiop qwertz root secret"
-    " shadow spring startupwebapp summer autumn winter sunshine superman temp temporary test"
-    " testing trustno welcome whatever zxcvbn zxcvbnm "
-)
 _LOOKALIKES = str.maketrans("@4031!$5+7", "aaoeiisstt")
 
 
-def create_staff(email: str, role: Role, password: str) -> User:
-    """Add a login with ``role``. Raises InvalidEmail, EmailTaken or WeakPassword."""
-    address = _read_email(email)
-    if find_user_by_email(address) is not None:
-        raise EmailTaken(address)
-    check_password_rules(password, address)
-    user = User(email=address, password_hash=_HASHER.hash(password), role=role)
-    db.session.add(user)
-    db.session.flush()
-    return user
+class Rule(StrEnum):
+    """What a password must meet, in the order in which people are told."""
+
+    LENGTH = "length"
+    LIMIT = "limit"
+    CAPITAL = "capital"
+    SPECIAL = "special"
+    EMAIL = "email"
+    COMMON = "common"
 
 
-def change_password(user: User, password: str) -> None:
-    """Replace the password, which ends every session of ``user``. Raises WeakPassword."""
-    check_password_rules(password, user.email)
-    user.password_hash = _HASHER.hash(password)
-    db.session.flush()
+_NEEDS = {
+    Rule.LENGTH: f"at least {MIN_LENGTH} characters",
+    Rule.LIMIT: f"at most {MAX_LENGTH} characters",
+    Rule.CAPITAL: "a capital letter",
+    Rule.SPECIAL: "a special character like ! or -",
+}
+_REFUSALS = {
+    Rule.EMAIL: "The password is too much like the email address.",
+    Rule.COMMON: "That is one of the passwords tried first. Choose another.",
+}
 
 
-def authenticate(email: str, password: str) -> User | None:
-    """Return the active user whose password this is, and note the login.
+def set_password(user: User, password: str) -> None:
+    """Give ``user`` a password. Raises WeakPassword; flushes.
 
-    Costs one verification whether the address is known or not, so the time tells nothing.
+    Whoever calls ends the user's other sessions.
     """
-    user = find_user_by_email(email)
-    known = user.password_hash if user is not None and user.active else None
-    good = _verify(known or _decoy(), password[: MAX_LENGTH + 1])
-    if user is None or known is None or not good:
-        return None
-    if _HASHER.check_needs_rehash(known):
-        user.password_hash = _HASHER.hash(password)
-    user.last_login_at = clock.now()
+    check_password_rules(password, user.email)
+    user.password_hash = hash_password(password)
+    user.password_changed_at = clock.now()
     db.session.flush()
-    return user
+
+
+def hash_password(password: str) -> str:
+    return _hashing().hasher.hash(password)
+
+
+def matches(password_hash: str | None, password: str) -> bool:
+    """Say whether this is the password. Costs the same when there is none to compare with."""
+    try:
+        good = _verify(password_hash or _hashing().decoy, password[: MAX_LENGTH + 1])
+    except (VerificationError, InvalidHashError):
+        return False
+    return good and password_hash is not None
+
+
+def _verify(password_hash: str, password: str) -> bool:
+    return _hashing().hasher.verify(password_hash, password)
+
+
+def rehash_if_needed(user: User, password: str) -> None:
+    """Bring the stored hash up to the parameters in force; the password has just been shown."""
+    if user.password_hash is not None and _hashing().hasher.check_needs_rehash(user.password_hash):
+        user.password_hash = hash_password(password)
+        db.session.flush()
 
 
 def fingerprint(user: User) -> str:
-    """Return a short text that changes with the password, for sessions to be bound to."""
-    return hashlib.sha256((user.password_hash or "").encode()).hexdigest()[:16]
+    """Return a short text that changes with password and address: links bound to it die of use."""
+    known = f"{user.password_hash or ''}\n{user.email}\n{user.active}"
+    return hashlib.sha256(known.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class _Hashing:
+    """A hasher, and a hash of its own to compare with when there is none."""
+
+    hasher: PasswordHasher
+    decoy: str
+
+
+@lru_cache(maxsize=4)
+def _hashing_of(time_cost: int, memory_kib: int, parallelism: int) -> _Hashing:
+    # Both at once: were the decoy made at its first use, that login would take longer.
+    hasher = PasswordHasher(time_cost, memory_kib, parallelism)
+    return _Hashing(hasher, hasher.hash("nobody has this password"))
+
+
+def _hashing() -> _Hashing:
+    config = current_config()
+    return _hashing_of(config.argon2_time_cost, config.argon2_memory_kib, config.argon2_parallelism)
 
 
 def check_password_rules(password: str, email: str) -> None:
     """Raise WeakPassword, with everything that is missing in one sentence."""
-    missing = []
-    if len(password) < MIN_LENGTH:
-        missing.append(f"at least {MIN_LENGTH} characters")
-    if len(password) > MAX_LENGTH:
-        missing.append(f"at most {MAX_LENGTH} characters")
-    if not any(character.isupper() for character in password):
-        missing.append("a capital letter")
-    if all(character.isalnum() or character.isspace() for character in password):
-        missing.append("a special character like ! or -")
+    missing = find_missing(password, email)
+    needs = [_NEEDS[rule] for rule in missing if rule in _NEEDS]
+    if needs:
+        raise WeakPassword(f"The password needs {_join(needs)}.")
     if missing:
-        raise WeakPassword(f"The password needs {_join(missing)}.")
-    if _resembles(password, email):
-        raise WeakPassword("The password is too much like the email address.")
-    if _is_common(password):
-        raise WeakPassword("That is one of the passwords tried first. Choose another.")
+        raise WeakPassword(_REFUSALS[missing[0]])
 
 
-def _read_email(email: str) -> str:
-    try:
-        found = validate_email(email.strip(), check_deliverability=False, test_environment=True)
-    except EmailNotValidError:
-        raise InvalidEmail(email) from None
-    return found.normalized.lower()
-
-
-def _verify(password_hash: str, password: str) -> bool:
-    try:
-        return _HASHER.verify(password_hash, password)
-    except (VerificationError, InvalidHashError):
-        return False
-
-
-@lru_cache(maxsize=1)
-def _decoy() -> str:
-    return _HASHER.hash("nobody has this password")
+def find_missing(password: str, email: str) -> list[Rule]:
+    """Return the rules that the password doesn't meet yet."""
+    met = {
+        Rule.LENGTH: len(password) >= MIN_LENGTH,
+        Rule.LIMIT: len(password) <= MAX_LENGTH,
+        Rule.CAPITAL: any(character.isupper() for character in password),
+        Rule.SPECIAL: not all(character.isalnum() or character.isspace() for character in password),
+    }
+    if met[Rule.LIMIT]:
+        met[Rule.EMAIL] = not _resembles(password, email)
+        met[Rule.COMMON] = not _is_common(password)
+    return [rule for rule, is_met in met.items() if not is_met]
 
 
 def _resembles(password: str, email: str) -> bool:
@@ -120,11 +136,24 @@ def _resembles(password: str, email: str) -> bool:
 
 
 def _is_common(password: str) -> bool:
-    """Compare what remains without digits and signs, and with look-alikes (p@ssw0rd) undone."""
+    """Look the password up as it is, without what people add to it, and with p@ssw0rd undone."""
     lowered = password.casefold()
-    undone = re.sub(r"[\W\d_]+$", "", lowered).translate(_LOOKALIKES)
-    cores = {re.sub(r"[^a-z]", "", text) for text in (lowered, undone)}
-    return len(set(lowered)) < 5 or any(f" {core} " in _COMMON for core in cores if core)
+    if len(set(lowered)) < 5:
+        return True
+    plain = re.sub(r"[\W_]+$", "", lowered)
+    word = re.sub(r"[\W\d_]+$", "", lowered)
+    cores = {lowered, plain, word}
+    cores |= {core.translate(_LOOKALIKES) for core in cores}
+    cores |= {re.sub(r"[^a-z]", "", core) for core in (lowered, word.translate(_LOOKALIKES))}
+    return any(len(core) >= 4 and core in _common() for core in cores)
+
+
+@cache
+def _common() -> frozenset[str]:
+    """Return the passwords tried first, all lower-case: zxcvbn's 30,000. Loaded when needed."""
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # type: ignore[import-untyped] # has none
+
+    return frozenset(FREQUENCY_LISTS["passwords"])
 
 
 def _join(parts: list[str]) -> str:

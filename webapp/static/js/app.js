@@ -11,6 +11,13 @@ addEventListener("pageshow", () => {
   for (const busy of document.querySelectorAll("form[aria-busy]")) busy.removeAttribute("aria-busy");
 });
 
+// On a phone the sections of an account slide: the current one is in sight.
+const section = document.querySelector(".account-nav [aria-current]");
+if (section) {
+  const row = section.closest("ul");
+  row.scrollLeft = section.offsetLeft - (row.clientWidth - section.offsetWidth) / 2;
+}
+
 document.addEventListener("submit", (event) => {
   const question = event.submitter?.dataset.confirm;
   if (question && !confirm(question)) event.preventDefault();

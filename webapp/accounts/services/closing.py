@@ -1,0 +1,86 @@
+"""Closing one's account: two weeks in which one can still change one's mind."""
+
+import logging
+from datetime import datetime, timedelta
+
+from webapp.accounts.errors import ErasureBegun, StaffMayNotClose
+from webapp.accounts.models import SessionEnd, User
+from webapp.accounts.services.sessions import end_all
+from webapp.core import clock
+from webapp.core.audit import Actor, record
+from webapp.core.db import db
+from webapp.core.queue import Queue, enqueue
+from webapp.core.state import current_config
+from webapp.messaging.errors import InvalidAddress, InvalidHeader
+from webapp.messaging.services import post
+
+logger = logging.getLogger(__name__)
+
+GRACE = timedelta(days=14)
+
+
+def close_account(user: User, by: Actor) -> datetime:
+    """Close the account and log it out everywhere; returns when it will be erased. Flushes.
+
+    Closing a closed one changes nothing. Raises StaffMayNotClose.
+    """
+    db.session.refresh(user, with_for_update=True)
+    if user.erase_after is not None:
+        return user.erase_after
+    now = clock.now()
+    _close(user, by, now, now + GRACE)
+    _tell(user, "account_closing", now, erase_after=now + GRACE, days=GRACE.days)
+    return now + GRACE
+
+
+def erase_soon(user: User, by: Actor) -> None:
+    """Close the account without a grace, or end the one it has; flushes. The jobs do the rest.
+
+    Raises StaffMayNotClose.
+    """
+    db.session.refresh(user, with_for_update=True)
+    now = clock.now()
+    _close(user, by, now, now)
+    enqueue("jobs.privacy.erase_due", queue=Queue.MAINTENANCE)
+
+
+def _close(user: User, by: Actor, now: datetime, erase_after: datetime) -> None:
+    if user.role is not None:
+        raise StaffMayNotClose
+    user.closed_at = now
+    user.erase_after = erase_after
+    end_all(user.id, SessionEnd.CLOSED, by)
+    record(by, "account.closed", f"user:{user.id}", user_id=user.id)
+    db.session.flush()
+
+
+def keep_account(user: User, by: Actor) -> bool:
+    """Take the closing back; False if there was nothing to take back. Flushes.
+
+    Raises ErasureBegun.
+    """
+    db.session.refresh(user, with_for_update=True)
+    if user.erased_at is not None or not user.active:
+        raise ErasureBegun
+    closed_at = user.closed_at
+    if closed_at is None:
+        return False
+    user.closed_at = None
+    user.erase_after = None
+    record(by, "account.kept", f"user:{user.id}", user_id=user.id)
+    db.session.flush()
+    _tell(user, "account_kept", closed_at)
+    return True
+
+
+def _tell(user: User, kind: str, closed_at: datetime, **context: object) -> None:
+    """Write to an address that is theirs for sure; once for each closing."""
+    if user.email_verified_at is None:
+        return
+    context["login_url"] = current_config().base_url.rstrip("/") + "/login"
+    key = f"{kind}:{user.id}:{closed_at:%Y%m%d%H%M%S%f}"
+    try:
+        post(kind, user.email, context, dedupe_key=key, subject_ref=f"user:{user.id}")
+    except (InvalidAddress, InvalidHeader):
+        # A shop with a broken sender must not keep people from leaving.
+        logger.exception("no mail about a closing", extra={"user": str(user.id)})
