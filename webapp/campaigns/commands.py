@@ -1,0 +1,32 @@
+"""The operator's commands for advertisements."""
+
+import click
+from flask.cli import with_appcontext
+from sqlalchemy import select
+
+from webapp.campaigns.models import Ad
+from webapp.campaigns.services.ads import AdDetails, create_ad
+from webapp.core.audit import OPERATOR
+from webapp.core.commands import Sentences
+from webapp.core.db import db
+
+
+@click.group(cls=Sentences)
+def ads() -> None:
+    """Advertisements elsewhere that lead here."""
+
+
+@ads.command("create")
+@click.argument("code")
+@click.option("--name", required=True, help="What staff call it.")
+@click.option("--landing", default="/products", help="The page of this shop it leads to.")
+@click.option("--if-missing", is_flag=True, help="Do nothing when the code is there.")
+@with_appcontext
+def create(code: str, name: str, landing: str, if_missing: bool) -> None:
+    """Make an advertisement: /a/CODE leads to its page, and visits are counted."""
+    if if_missing and db.session.scalar(select(Ad.id).where(Ad.code == code.lower())) is not None:
+        click.echo(f"The advertisement {code} is there already.")
+        return
+    ad = create_ad(code, AdDetails(name, landing), OPERATOR)
+    db.session.commit()
+    click.echo(f"/a/{ad.code} leads to {ad.landing}.")

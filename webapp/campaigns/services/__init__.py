@@ -1,0 +1,1 @@
+"""What the shop learns from visitors, and the advertisements that bring them."""
