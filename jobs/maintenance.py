@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import delete, or_, select
 
+from webapp.accounts.services.sessions import forget_old
 from webapp.core import clock
 from webapp.core.db import db
 from webapp.core.models import Job, JobState
@@ -14,7 +15,7 @@ BATCH = 5000
 
 
 def purge() -> None:
-    """Delete carts nobody came back to, and done jobs whose story is older than a quarter."""
+    """Delete carts nobody came back to, and jobs and sessions that ended a quarter ago."""
     now = clock.now()
     stale = (
         select(Cart.id)
@@ -35,4 +36,5 @@ def purge() -> None:
         .limit(BATCH)
     )
     db.session.execute(delete(Job).where(Job.id.in_(old)))
+    forget_old()
     db.session.commit()

@@ -1,11 +1,12 @@
 """What orders do outside a request; every function finds its work in Postgres and may run twice."""
 
 import logging
+import uuid
 from datetime import timedelta
 
 from webapp.core import clock
 from webapp.core.db import db
-from webapp.orders.services import fulfilment, refunds, settlement
+from webapp.orders.services import fulfilment, joining, refunds, settlement
 
 logger = logging.getLogger(__name__)
 
@@ -17,6 +18,12 @@ def fulfil(order_id: int) -> None:
 
 def refund(refund_id: int) -> None:
     refunds.carry_out(refund_id)
+
+
+def join_guest_orders(user_id: str) -> None:
+    """Give a member what was bought as a guest with their address, once it is verified."""
+    joining.join_guest_orders(uuid.UUID(str(user_id)))
+    db.session.commit()
 
 
 def settle_checkouts() -> None:

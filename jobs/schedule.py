@@ -22,5 +22,10 @@ SCHEDULE = [
     Every(30, "jobs.orders.settle_refunds", Queue.CRITICAL),
     Every(60, "jobs.messaging.settle_stale", Queue.MAIL),
     Every(30, "jobs.catalog.fetch_pictures", Queue.BULK),
-    Every(3600, "jobs.maintenance.purge", Queue.MAINTENANCE),
+    Every(10, "jobs.campaigns.drain_client_events", Queue.TRACKING),
+    Every(24 * 3600, "jobs.campaigns.purge_client_events"),
+    Every(3600, "jobs.accounts.purge_unverified"),
+    Every(3600, "jobs.privacy.erase_due"),
+    Every(3600, "jobs.privacy.delete_old_exports"),
+    Every(3600, "jobs.maintenance.purge"),
 ]

@@ -9,7 +9,8 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 from sqlalchemy.dialects.postgresql import insert
 
-from webapp.accounts.commands import staff
+from webapp.accounts.commands import member, staff, terms
+from webapp.campaigns.commands import ads
 from webapp.catalog.commands import catalog
 from webapp.core import forks
 from webapp.core.commands import Sentences
@@ -26,7 +27,7 @@ FACTORY = "factory"
 def init_cli(app: Flask, factory: Callable[[Config], Flask]) -> None:
     """Add the commands; ``factory`` makes the app of another fork."""
     app.extensions[FACTORY] = factory
-    for command in (fork, catalog, staff, shop, doctor):
+    for command in (fork, catalog, staff, member, shop, doctor, terms, ads):
         app.cli.add_command(command)
 
 

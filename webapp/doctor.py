@@ -105,6 +105,19 @@ INVARIANTS = [
              AND release_at < CAST(:now AS timestamptz) - interval '15 minutes'""",
     ),
     Invariant(
+        "erasures_are_done",
+        "Nobody waits more than a day longer than promised to be forgotten.",
+        """SELECT 'user:' || id, erase_after FROM "user"
+           WHERE erased_at IS NULL
+             AND erase_after < CAST(:now AS timestamptz) - interval '1 day'""",
+    ),
+    Invariant(
+        "staff_is_known",
+        "Everybody with a role has a verified address and an account that isn't closed.",
+        """SELECT 'user:' || id, role FROM "user"
+           WHERE role IS NOT NULL AND (email_verified_at IS NULL OR closed_at IS NOT NULL)""",
+    ),
+    Invariant(
         "outbox_keeps_its_deadlines",
         "No job waits past its deadline.",
         """SELECT 'job:' || id, path, state FROM job
@@ -124,11 +137,11 @@ INVARIANTS = [
     ),
     Invariant(
         "fulfilled_order_has_confirmation",
-        "Every order that went past acceptance has its confirmation mail.",
+        "Every order past acceptance whose buyer is known has its confirmation mail.",
         """SELECT 'order:' || o.id, o.status FROM "order" o
            LEFT JOIN mail m ON m.dedupe_key = 'order_confirmation:' || o.id
            WHERE o.status IN ('in_fulfilment', 'partially_shipped', 'shipped', 'delivered')
-             AND m.id IS NULL""",
+             AND m.id IS NULL AND o.email <> ''""",
     ),
     Invariant(
         "money_of_ended_orders_goes_back",

@@ -6,7 +6,10 @@ from flask_migrate import Migrate
 
 from webapp import cli, filters
 from webapp.accounts import views as accounts
+from webapp.accounts.views.guard import init_guard
+from webapp.campaigns import views as campaigns
 from webapp.core import health, pool
+from webapp.core.access import EVERYONE, declare
 from webapp.core.config import Config
 from webapp.core.db import db
 from webapp.core.fork import Fork
@@ -26,6 +29,7 @@ BLUEPRINTS = [
     orders.blueprint,
     payments.blueprint,
     accounts.blueprint,
+    campaigns.blueprint,
 ]
 
 
@@ -39,9 +43,10 @@ def create_app(config: Config) -> Flask:
     init_redis(app, config.redis_url)
     init_security(app, config, fork)
     # No template names current_user: putting it there would open the session for every page.
-    accounts.init_login(LoginManager(app, add_context_processor=False))
+    init_guard(app, LoginManager(app, add_context_processor=False))
     filters.init_filters(app)
     init_errors(app)
+    declare(app, "static", EVERYONE)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     cli.init_cli(app, create_app)

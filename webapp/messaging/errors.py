@@ -41,6 +41,19 @@ class NotOver(DomainError):
         )
 
 
+class BodyRemoved(DomainError):
+    """It held a key to an account, and such a body is removed once it is sent."""
+
+    code = "mail_body_removed"
+    status = 409
+
+    def __init__(self, mail_id: int) -> None:
+        super().__init__(
+            f"Mail {mail_id} held a key to an account, so its words are gone. "
+            "Its recipient can ask for a new one on the shop's own pages."
+        )
+
+
 class InvalidSmtpUrl(DomainError):
     """The URL may hold a password and is therefore not repeated."""
 

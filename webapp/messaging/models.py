@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.core.db import Base, created, identity
@@ -21,7 +21,11 @@ class MailState(StrEnum):
 
 
 class Mail(Base):
-    """One mail to one person. ``subject_ref`` ("order:42") names the thing it is about."""
+    """One mail to one person. ``subject_ref`` ("order:42") names the thing it is about.
+
+    A ``secret`` one carries a key to somebody's account: staff never see its body, and the body
+    is removed once it is sent.
+    """
 
     __tablename__ = "mail"
     __table_args__ = (
@@ -53,9 +57,35 @@ class Mail(Base):
     text: Mapped[str]
     html: Mapped[str]
     subject_ref: Mapped[str | None]
+    secret: Mapped[bool] = mapped_column(default=False, server_default=false())
     state: Mapped[MailState] = mapped_column(default=MailState.PENDING)
     attempts: Mapped[int] = mapped_column(default=0)
     claimed_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
     smtp_reply: Mapped[str | None]
     created_at: Mapped[datetime] = created()
+
+
+class MailTopic(StrEnum):
+    """Mails that a person may do without. Orders, security and billing are not among them."""
+
+    NEWSLETTER = "newsletter"
+    OFFERS = "offers"
+    REMINDERS = "reminders"
+
+
+class MailConsent(Base):
+    """Somebody said yes or no to a topic. Rows are added: the newest is in force, all are proof."""
+
+    __tablename__ = "mail_consent"
+    __table_args__ = (
+        Index("ix_mail_consent_email", "email", "topic", "id"),
+        CheckConstraint("email = lower(email)", name="email_folded"),
+    )
+
+    id: Mapped[int] = identity()
+    email: Mapped[str]
+    topic: Mapped[MailTopic]
+    wanted: Mapped[bool]
+    source: Mapped[str]
+    at: Mapped[datetime] = created()

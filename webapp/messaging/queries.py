@@ -1,5 +1,6 @@
 """What timelines and the dashboard ask about mails, without dragging their bodies along."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -50,3 +51,15 @@ def count_by_state() -> dict[MailState, int]:
     counts = dict.fromkeys(MailState, 0)
     counts.update((state, count) for state, count in db.session.execute(statement))
     return counts
+
+
+def count_lately(recipient: str, kinds: Collection[str], since: datetime) -> int:
+    """Return how many mails of these kinds were written to somebody since a moment."""
+    return (
+        db.session.scalar(
+            select(func.count()).where(
+                Mail.recipient == recipient, Mail.kind.in_(kinds), Mail.created_at >= since
+            )
+        )
+        or 0
+    )

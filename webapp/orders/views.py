@@ -3,6 +3,7 @@
 from flask import Blueprint, Response, render_template, send_from_directory
 
 from webapp.core import clock
+from webapp.core.access import EVERYONE, open_to
 from webapp.core.db import db
 from webapp.core.errors import NotFound
 from webapp.core.signing import ExpiredToken, unsign
@@ -14,6 +15,7 @@ blueprint = Blueprint("orders", __name__, url_prefix="/orders")
 
 
 @blueprint.get("/status/<token>")
+@open_to(EVERYONE)
 def status(token: str) -> Response:
     """Show an order to whoever holds its signed link."""
     response = Response(render_template("orders/status.html", order=view_order(order_id_of(token))))
@@ -21,6 +23,7 @@ def status(token: str) -> Response:
 
 
 @blueprint.get("/download/<token>")
+@open_to(EVERYONE)
 def download(token: str) -> Response:
     """Hand over a bought file while its link lasts."""
     granted = db.session.get(OrderDownload, int(unsign("download", token)))

@@ -4,6 +4,7 @@ import logging
 
 from flask import Blueprint, Response, current_app, request
 
+from webapp.core.access import EVERYONE, open_to
 from webapp.core.db import db
 from webapp.core.queue import ring
 from webapp.core.security import csrf, limiter
@@ -24,6 +25,7 @@ def _was_refused(response: Response) -> bool:
 
 
 @blueprint.post("/webhooks/stripe")
+@open_to(EVERYONE)
 @csrf.exempt
 @limiter.limit("100 per minute", deduct_when=_was_refused)
 def stripe_webhook() -> tuple[dict[str, object], int]:

@@ -15,14 +15,15 @@ from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, upd
 
 from webapp.core import clock
 from webapp.core.db import db
-from webapp.core.errors import RetryLater
+from webapp.core.errors import DomainError, RetryLater
 from webapp.core.models import Job, JobState
 from webapp.core.state import current_config
-from webapp.messaging.errors import NoSuchMail, NotOver
+from webapp.messaging.errors import BodyRemoved, NoSuchMail, NotOver
 from webapp.messaging.gateway import Envelope, Handover, Outcome
 from webapp.messaging.models import Mail, MailState
 from webapp.messaging.services.composing import Headers, Words, compose
 from webapp.messaging.services.posting import DELIVER, promise
+from webapp.messaging.services.secrets import REMOVED, remove_old_keys, without_key
 
 IN_DOUBT = "The worker was lost before it heard the mail server's answer."
 GAVE_UP = "Not delivered after the last try: "
@@ -139,7 +140,8 @@ def _result(letter: Letter, handover: Handover) -> dict[str, Any]:
     reply = handover.reply
     match handover.outcome:
         case Outcome.ACCEPTED:
-            return {"state": MailState.SENT, "smtp_reply": reply, "sent_at": clock.now()}
+            sent = {"state": MailState.SENT, "smtp_reply": reply, "sent_at": clock.now()}
+            return sent | without_key()
         case Outcome.REFUSED:
             return {"state": MailState.FAILED, "smtp_reply": reply}
         case Outcome.IN_DOUBT:
@@ -163,20 +165,30 @@ def _is_last_try(mail_id: int) -> bool:
 def send_again(mail_id: int) -> Mail:
     """Send a failed mail, or one whose fate is unknown, once more: a person's decision; flushes.
 
-    Raises NoSuchMail, or NotOver for any other state and for the second of two clicks.
+    Raises NoSuchMail, or NotOver for any other state and for the second of two clicks, or
+    BodyRemoved where there is nothing left to send.
     """
     again = (MailState.FAILED, MailState.UNKNOWN)
     mail = db.session.scalar(
         update(Mail)
-        .where(Mail.id == mail_id, Mail.state.in_(again))
+        .where(Mail.id == mail_id, Mail.state.in_(again), Mail.text != REMOVED)
         .values(state=MailState.PENDING, claimed_at=None)
         .returning(Mail)
         .execution_options(populate_existing=True)
     )
     if mail is None:
-        raise NotOver(mail_id) if db.session.get(Mail, mail_id) else NoSuchMail(mail_id)
+        raise _why_not(mail_id)
     promise(mail.id, mail.subject_ref)
     return mail
+
+
+def _why_not(mail_id: int) -> DomainError:
+    row = db.session.execute(
+        select(Mail.secret, Mail.text == REMOVED).where(Mail.id == mail_id)
+    ).one_or_none()
+    if row is None:
+        return NoSuchMail(mail_id)
+    return BodyRemoved(mail_id) if all(row) else NotOver(mail_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +204,9 @@ def settle_stale(limit: int = 1000) -> Settled:
     """Give a fate to mails that no job cares for any more; flushes.
 
     Never sent: promised again, or failed if their job used up its tries. In doubt: ``unknown``.
+    Keys in mails that were never sent don't outlive their time.
     """
+    remove_old_keys()
     lease = timedelta(seconds=current_config().job_lease_seconds)
     since = case((Mail.state == MailState.PENDING, Mail.created_at), else_=Mail.claimed_at)
     open_states = (MailState.PENDING, MailState.CLAIMED, MailState.SENDING)

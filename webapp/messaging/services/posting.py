@@ -25,11 +25,13 @@ def post(
     *,
     dedupe_key: str,
     subject_ref: str | None,
+    secret: bool = False,
 ) -> Mail:
     """Render ``templates/email/<kind>.*``, insert the mail and promise its delivery; flushes.
 
     ``dedupe_key`` makes it one mail for ever: a second call returns the first one's row and sends
-    nothing. ``subject_ref`` ("order:42") puts it on that thing's timeline.
+    nothing. ``subject_ref`` ("order:42") puts it on that thing's timeline. A ``secret`` mail
+    carries a key to an account: staff can't read it, and its body is removed once it is sent.
     Raises InvalidAddress or InvalidHeader.
     """
     shop = get_shop()
@@ -45,6 +47,7 @@ def post(
         "text": words.text,
         "html": words.html,
         "subject_ref": subject_ref,
+        "secret": secret,
     }
     statement = insert(Mail).values(values).on_conflict_do_nothing(index_elements=["dedupe_key"])
     mail: Mail | None = db.session.scalar(statement.returning(Mail))

@@ -13,6 +13,13 @@ from webapp.orders.queries.carts import (
     view_open_cart,
     why_not,
 )
+from webapp.orders.queries.members import (
+    MEMBER_PAGE_SIZE,
+    OrderCard,
+    count_member_orders,
+    find_member_order,
+    list_member_orders,
+)
 from webapp.orders.queries.orders import (
     AmountView,
     DownloadView,
@@ -33,10 +40,12 @@ from webapp.orders.queries.orders import (
 __all__ = [
     "LIVE",
     "MAX_QUANTITY",
+    "MEMBER_PAGE_SIZE",
     "AmountView",
     "CartLine",
     "CartView",
     "DownloadView",
+    "OrderCard",
     "OrderLineView",
     "OrderView",
     "RefundView",
@@ -44,11 +53,14 @@ __all__ = [
     "StatusView",
     "address_lines",
     "count_cart",
+    "count_member_orders",
     "count_uses",
     "find_cart",
     "find_live_checkout",
+    "find_member_order",
     "find_order_by_session",
     "get_order",
+    "list_member_orders",
     "order_id_of",
     "show_order",
     "status_token",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import selectinload
 
+from webapp.accounts.models import Address, Member
 from webapp.catalog.queries import Offer, list_offers
 from webapp.core import clock
 from webapp.core.db import db
@@ -79,6 +80,10 @@ class CartView:
     @property
     def empty(self) -> bool:
         return not self.lines
+
+    @property
+    def pieces(self) -> int:
+        return sum(line.quantity for line in self.lines)
 
     @property
     def needs_shipping(self) -> bool:
@@ -241,12 +246,24 @@ def _countries(methods: Sequence[ShippingMethod], shop: Shop) -> list[Country]:
 
 def _country(cart: Cart, shop: Shop, countries: list[Country]) -> str | None:
     codes = {country.code for country in countries}
+    chosen = cart.country or _home_country(cart) or shop.country
     if not codes:
-        return cart.country or shop.country
-    for code in (cart.country, shop.country):
+        return chosen
+    for code in (chosen, shop.country):
         if code in codes:
             return code
     return countries[0].code
+
+
+def _home_country(cart: Cart) -> str | None:
+    """Return the country of the member's default address."""
+    if cart.user_id is None:
+        return None
+    return db.session.scalar(
+        select(Address.country)
+        .join(Member, Member.id == Address.member_id)
+        .where(Member.user_id == cart.user_id, Address.is_default)
+    )
 
 
 def _tax(country: str | None) -> pricing.Tax | None:

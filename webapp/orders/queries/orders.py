@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
+from webapp.accounts.models import Address
 from webapp.core.db import db
 from webapp.core.shop import get_shop
 from webapp.core.signing import sign, unsign
@@ -184,14 +185,17 @@ def show_order(order: Order) -> OrderView:
     )
 
 
-def address_lines(address: OrderShippingAddress | OrderBillingAddress) -> list[str]:
+Postal = OrderShippingAddress | OrderBillingAddress | Address
+
+
+def address_lines(address: Postal) -> list[str]:
     """Return the address as its own country's post writes it, the country by name."""
     country = country_names(get_shop().locale).get(address.country, address.country)
     parts = [address.name, address.line1, address.line2, _town(address), country]
     return [part for part in parts if part]
 
 
-def _town(address: OrderShippingAddress | OrderBillingAddress) -> str:
+def _town(address: Postal) -> str:
     if address.country in CITY_FIRST:
         region = f"{address.state} {address.postal_code}".strip()
         return ", ".join(filter(None, [address.city, region]))

@@ -35,13 +35,14 @@ MAX_LINES = 50
 
 def open_cart(shop: Shop) -> Cart:
     """Start an empty cart in the shop's currency."""
-    cart = Cart(currency=shop.currency, expires_at=_until())
+    cart = Cart(currency=shop.currency, expires_at=expiry())
     db.session.add(cart)
     db.session.flush()
     return cart
 
 
-def _until() -> datetime:
+def expiry() -> datetime:
+    """Return until when a cart that was used just now is kept."""
     return clock.now() + timedelta(days=KEEP_DAYS)
 
 
@@ -59,7 +60,7 @@ def lock_cart(cart_id: uuid.UUID) -> Cart:
 
 
 def _touch(cart: Cart) -> None:
-    cart.expires_at = _until()
+    cart.expires_at = expiry()
     db.session.flush()
     db.session.expire(cart)
 

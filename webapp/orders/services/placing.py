@@ -6,7 +6,7 @@ from dataclasses import asdict
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from webapp.accounts.models import Member, Prospect, ProspectSource
+from webapp.accounts.models import Member
 from webapp.catalog.services import stock
 from webapp.core import clock
 from webapp.core.db import db
@@ -33,6 +33,7 @@ from webapp.orders.pricing import Item, Quote, QuoteLine
 from webapp.orders.queries import LIVE, find_order_by_session
 from webapp.orders.services.codes import count_codes
 from webapp.orders.services.history import release_held, tell_buyer
+from webapp.orders.services.joining import find_guest_buyer
 from webapp.orders.services.refunds import request_refund
 from webapp.payments import gateway
 
@@ -210,21 +211,12 @@ def _note(order: Order) -> str:
 
 
 def _buyer(session: gateway.Session, cart: Cart | None) -> tuple[int | None, int | None]:
-    """Return the member behind the cart, or the prospect of the payment's address."""
+    """Return the member behind the cart, else the member or prospect of the payment's address."""
     if cart is not None and cart.user_id is not None:
         member = db.session.scalar(select(Member.id).where(Member.user_id == cart.user_id))
         if member is not None:
             return member, None
-    prospect = db.session.scalar(select(Prospect).where(Prospect.email == session.email))
-    if prospect is None:
-        # Two first purchases of one address may meet here; the second finds the first's row.
-        db.session.execute(
-            insert(Prospect)
-            .values(email=session.email, name=session.name, source=ProspectSource.PURCHASE)
-            .on_conflict_do_nothing()
-        )
-        prospect = db.session.scalars(select(Prospect).where(Prospect.email == session.email)).one()
-    return None, prospect.id
+    return find_guest_buyer(session.email, session.name)
 
 
 def _next_number() -> int:

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from sqlalchemy import select
+
+from webapp.accounts.models import User
 from webapp.core.db import db
 from webapp.core.state import current_config, current_fork
 from webapp.orders.models import Cart, Checkout
@@ -14,7 +17,7 @@ def create_stripe_session(checkout: Checkout) -> gateway.Session:
     quote = Quote.from_json(checkout.quote)
     key, expires_at = checkout.idempotency_key, checkout.expires_at
     cart = db.session.get_one(Cart, checkout.cart_id)
-    params = session_params(checkout, quote, cart.email)
+    params = session_params(checkout, quote, cart.email or _member_email(cart))
     db.session.commit()  # no transaction stays open while Stripe is asked
     if quote.discount_amount:
         codes = ", ".join(each.code for each in quote.discounts)
@@ -24,6 +27,21 @@ def create_stripe_session(checkout: Checkout) -> gateway.Session:
         params["discounts"] = [{"coupon": coupon}]
     params["expires_at"] = int(expires_at.timestamp())
     return gateway.create_session(params, key)
+
+
+def _member_email(cart: Cart) -> str | None:
+    """Return the verified address of whose cart it is: Stripe's page has it filled in.
+
+    Should it change between two tries, Stripe refuses the second one's key; that takes the
+    checkout back, and nobody has been sent to its page yet.
+    """
+    if cart.user_id is None:
+        return None
+    return db.session.scalar(
+        select(User.email).where(
+            User.id == cart.user_id, User.email_verified_at.is_not(None), User.active
+        )
+    )
 
 
 def session_params(checkout: Checkout, quote: Quote, email: str | None) -> dict[str, Any]:

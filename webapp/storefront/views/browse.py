@@ -7,6 +7,7 @@ from flask import abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from webapp.catalog.queries import ProductDetail, find_new_address
+from webapp.core.access import EVERYONE, open_to
 from webapp.core.state import current_config
 from webapp.storefront import queries
 from webapp.storefront.cart_cookie import read_cart_id
@@ -22,6 +23,7 @@ MAX_TEXT = 255
 
 
 @blueprint.get("/")
+@open_to(EVERYONE)
 def home() -> str:
     read_without_transaction()
     found = queries.read_front_page(read_cart_id())
@@ -35,6 +37,7 @@ def home() -> str:
 
 
 @blueprint.get("/products")
+@open_to(EVERYONE)
 def products() -> str | Response:
     tag = request.args.get("tag") or None
     path = f"/products?tag={quote(tag, safe='')}" if tag else "/products"
@@ -49,6 +52,7 @@ def products() -> str | Response:
 
 
 @blueprint.get("/collections/<slug>")
+@open_to(EVERYONE)
 def collection(slug: str) -> str | Response:
     _refuse_nonsense(slug)
     path = f"/collections/{quote(slug)}"
@@ -85,6 +89,7 @@ def _page_path(path: str, number: int) -> str:
 
 
 @blueprint.get("/products/<slug>")
+@open_to(EVERYONE)
 def product(slug: str) -> str | Response:
     _refuse_nonsense(slug)
     read_without_transaction()

@@ -6,6 +6,7 @@ from flask import flash, make_response, redirect, render_template, request, url_
 from werkzeug.wrappers import Response
 
 from webapp.catalog.queries import list_offers
+from webapp.core.access import EVERYONE, open_to
 from webapp.core.db import db
 from webapp.core.errors import DomainError
 from webapp.core.security import limiter
@@ -24,15 +25,20 @@ from webapp.storefront.forms import (
     read_cart_change,
 )
 from webapp.storefront.views.blueprint import blueprint
+from webapp.storefront.views.member_cart import find_cart_elsewhere, open_visitors_cart
 
 CHANGES = "120 per minute"
 GUESSES = "15 per minute; 60 per hour"
 
 
 @blueprint.get("/cart")
+@open_to(EVERYONE)
 def cart() -> Response:
     cart_id = read_cart_id()
     view = view_cart(cart_id, get_shop())
+    elsewhere = find_cart_elsewhere() if view.empty else None
+    if elsewhere is not None:
+        cart_id, view = elsewhere, view_cart(elsewhere, get_shop())
     page = make_response(
         render_template(
             "storefront/cart.html",
@@ -43,8 +49,11 @@ def cart() -> Response:
             country=view.country,
             shipping_methods=view.shipping_methods,
             code_to_confirm=request.args.get("code", "")[:64],
+            **({"cart_count": view.pieces} if elsewhere is not None else {}),
         )
     )
+    if elsewhere is not None:
+        keep_cart(page, elsewhere)
     page.headers["Cache-Control"] = "private, no-store"
     if cart_id is not None and any(line.notice for line in view.lines):
         # Told once: from here on the visitor knows these prices.
@@ -54,6 +63,7 @@ def cart() -> Response:
 
 
 @blueprint.post("/cart/add")
+@open_to(EVERYONE)
 @limiter.limit(CHANGES, override_defaults=False)
 def add_to_cart() -> Response:
     form = AddForm()
@@ -63,7 +73,7 @@ def add_to_cart() -> Response:
         flash(form.sentence(), "error")
         return redirect(_product_path(form.sku_id.data), 303)
     try:
-        cart_id = _open_cart()
+        cart_id = open_visitors_cart()
         offer = carts.add_to_cart(cart_id, form.sku_id.data, form.quantity.data)
     except CartError as error:
         db.session.rollback()
@@ -76,12 +86,6 @@ def add_to_cart() -> Response:
     return response
 
 
-def _open_cart() -> uuid.UUID:
-    """Return the visitor's cart, or a new one where the old one was bought or has expired."""
-    found = find_cart(read_cart_id())
-    return found.id if found is not None else carts.open_cart(get_shop()).id
-
-
 def _product_path(sku_id: int) -> str:
     offer = list_offers([sku_id]).get(sku_id)
     if offer is None or not offer.published:
@@ -90,6 +94,7 @@ def _product_path(sku_id: int) -> str:
 
 
 @blueprint.post("/cart/update")
+@open_to(EVERYONE)
 @limiter.limit(CHANGES, override_defaults=False)
 def update_cart() -> Response:
     change = read_cart_change(request.form)
@@ -123,6 +128,7 @@ def _set_quantities(cart_id: uuid.UUID, before: dict[int, int], change: CartChan
 
 
 @blueprint.post("/cart/shipping")
+@open_to(EVERYONE)
 @limiter.limit(CHANGES, override_defaults=False)
 def choose_shipping() -> Response:
     form = ShippingForm()
@@ -142,6 +148,7 @@ def choose_shipping() -> Response:
 
 
 @blueprint.post("/cart/discount")
+@open_to(EVERYONE)
 @limiter.limit(GUESSES, override_defaults=False)
 def apply_discount() -> Response:
     form = DiscountForm()
@@ -167,6 +174,7 @@ def apply_discount() -> Response:
 
 
 @blueprint.post("/cart/discount/remove")
+@open_to(EVERYONE)
 @limiter.limit(CHANGES, override_defaults=False)
 def remove_discount() -> Response:
     form = DiscountForm()

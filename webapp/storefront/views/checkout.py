@@ -5,6 +5,7 @@ import re
 from flask import abort, flash, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from webapp.core.access import EVERYONE, open_to
 from webapp.core.db import db
 from webapp.core.security import limiter
 from webapp.orders.errors import AlreadyPaid, CartError, PaymentFailed
@@ -23,6 +24,7 @@ SESSION_ID = re.compile(r"cs_[A-Za-z0-9_]{8,250}")
 
 
 @blueprint.post("/checkout")
+@open_to(EVERYONE)
 @limiter.limit(ATTEMPTS, override_defaults=False)
 def checkout() -> Response:
     form = CheckoutForm()
@@ -47,6 +49,7 @@ def checkout() -> Response:
 
 
 @blueprint.get("/checkout/success")
+@open_to(EVERYONE)
 @limiter.limit(LOOKS, override_defaults=False)
 def success() -> Response:
     """Show the order of a paid session, placing it when the webhook hasn't come yet."""

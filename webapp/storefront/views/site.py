@@ -6,6 +6,7 @@ from html import escape
 from flask import Response, abort, current_app, make_response, request, send_from_directory
 
 from webapp.catalog import queries
+from webapp.core.access import EVERYONE, open_to
 from webapp.core.security import limiter
 from webapp.core.shop import get_shop
 from webapp.core.state import current_config, current_fork
@@ -16,9 +17,15 @@ from webapp.storefront.views.blueprint import blueprint
 FIVE_MINUTES, ONE_DAY, ONE_YEAR = 300, 86_400, 31_536_000
 SITEMAP_SPACE = "http://www.sitemaps.org/schemas/sitemap/0.9"
 XML = "application/xml; charset=utf-8"
+# What is somebody's own, or of no use to whoever searches.
+UNLISTED = (
+    *("account", "admin", "cart", "checkout", "email-change/"),
+    *("export/", "login", "orders/", "password/", "verify/"),
+)
 
 
 @blueprint.get("/brand.css")
+@open_to(EVERYONE)
 @limiter.exempt
 def brand() -> Response:
     """The fork's colours. Short-lived, so that a change is seen, and cheap to ask about again."""
@@ -34,6 +41,7 @@ def brand() -> Response:
 
 
 @blueprint.get("/media/pictures/<file_name>")
+@open_to(EVERYONE)
 @limiter.exempt
 def media(file_name: str) -> Response:
     """A fetched picture; its name changes with its content, so it may be kept for ever."""
@@ -45,6 +53,7 @@ def media(file_name: str) -> Response:
 
 
 @blueprint.get("/favicon.ico")
+@open_to(EVERYONE)
 @limiter.exempt
 def favicon() -> Response:
     response = current_app.send_static_file("img/favicon.svg")
@@ -53,14 +62,16 @@ def favicon() -> Response:
 
 
 @blueprint.get("/robots.txt")
+@open_to(EVERYONE)
 def robots() -> Response:
     lines = ["User-agent: *"]
-    lines += [f"Disallow: /{path}" for path in ("admin", "cart", "checkout", "orders/")]
+    lines += [f"Disallow: /{path}" for path in UNLISTED]
     lines += ["", f"Sitemap: {_base()}/sitemap.xml", ""]
     return _cacheable("\n".join(lines), "text/plain; charset=utf-8")
 
 
 @blueprint.get("/sitemap.xml")
+@open_to(EVERYONE)
 def sitemap() -> Response:
     """The index: one part for the collections and one per block of products."""
     read_without_transaction()
@@ -71,6 +82,7 @@ def sitemap() -> Response:
 
 
 @blueprint.get("/sitemap-collections.xml")
+@open_to(EVERYONE)
 def sitemap_collections() -> Response:
     read_without_transaction()
     paths = ["/", "/products", *queries.list_collection_paths()]
@@ -80,6 +92,7 @@ def sitemap_collections() -> Response:
 
 
 @blueprint.get("/sitemap-products-<int:number>.xml")
+@open_to(EVERYONE)
 def sitemap_products(number: int) -> Response:
     read_without_transaction()
     if not 1 <= number <= queries.count_sitemap_blocks():
