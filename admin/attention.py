@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import ScalarSelect, func, literal_column, select
 
+from webapp.accounts.models import ContactMessage, ContactState
 from webapp.core.db import db
 from webapp.core.models import Job, JobState
 from webapp.messaging.models import Mail, MailState
@@ -23,6 +24,7 @@ class Attention:
     jobs: int
     events: int
     mails: int
+    messages: int
 
     def by_endpoint(self) -> dict[str, int]:
         return {
@@ -30,6 +32,7 @@ class Attention:
             "admin_jobs": self.jobs,
             "admin_events": self.events,
             "admin_mails": self.mails,
+            "admin_contact": self.messages,
         }
 
 
@@ -48,6 +51,7 @@ _STATEMENT = select(
     _up_to_limit(Job.state == literal_column(f"'{JobState.FAILED}'")),
     _up_to_limit(StripeEvent.state == literal_column(f"'{EventState.PARKED}'")),
     _up_to_limit(_is(Mail.state, MailState.FAILED, MailState.UNKNOWN)),
+    _up_to_limit(ContactMessage.state == literal_column(f"'{ContactState.NEW}'")),
 )
 
 

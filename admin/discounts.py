@@ -140,6 +140,7 @@ class Discounts(Room):
     @action(
         "Switch off",
         permission=Permission.DISCOUNTS_EDIT,
+        verb="switched_off",
         bulk=True,
         when=lambda code: code.active,
     )

@@ -9,8 +9,10 @@ from sqlalchemy.orm import defer
 from admin.base import Column, Filter, Room, action
 from admin.subjects import gather_links, subject_link
 from webapp.accounts.permissions import Permission
+from webapp.core.db import db
 from webapp.messaging.models import Mail, MailState
 from webapp.messaging.services import send_again
+from webapp.messaging.services.secrets import REMOVED
 
 STUCK = (MailState.FAILED, MailState.UNKNOWN)
 
@@ -67,9 +69,20 @@ class Mails(Room):
     details_template = "admin/messaging/mail.html"
 
     def statement(self) -> Select[Any]:
-        return select(Mail).options(
+        return self._visible().options(
             defer(Mail.text, raiseload=True), defer(Mail.html, raiseload=True)
         )
+
+    def _visible(self) -> Select[Any]:
+        """Leave out mails about people's accounts for those who may not look at accounts."""
+        if self.allows(Permission.MEMBERS_VIEW):
+            return select(Mail)
+        return select(Mail).where(Mail.subject_ref.startswith("order:"))
+
+    def load(self, key: Any) -> Mail | None:
+        one = self._visible().where(Mail.id == key)
+        mail: Mail | None = db.session.scalar(one.execution_options(populate_existing=True))
+        return mail
 
     def gather(self, rows: Sequence[Any]) -> Mapping[Any, Mapping[str, Any]]:
         return gather_links(rows, "subject_ref")
@@ -87,9 +100,10 @@ class Mails(Room):
     @action(
         "Send again",
         permission=Permission.MAILS_SEND,
+        verb="resent",
         tone="primary",
         bulk=True,
-        when=lambda mail: mail.state in STUCK,
+        when=lambda mail: mail.state in STUCK and mail.text != REMOVED,
     )
     def send_again(self, row: Mail) -> str:
         send_again(row.id)

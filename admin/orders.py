@@ -8,7 +8,7 @@ from flask import request
 from sqlalchemy import ColumnElement, func, select, union
 from sqlalchemy.orm import joinedload, selectinload
 
-from admin.base import Column, Filter, Money, Room, action, actor
+from admin.base import Column, Filter, Money, Room, action, signature
 from admin.timeline import payment_of, tell
 from webapp.accounts.permissions import Permission
 from webapp.core.db import db
@@ -190,6 +190,7 @@ class Orders(Room):
     @action(
         "Ship",
         permission=Permission.ORDERS_SHIP,
+        verb="shipped",
         button=False,
     )
     def ship(self, row: Order) -> str:
@@ -201,7 +202,7 @@ class Orders(Room):
             carrier,
             _typed("tracking_number", 120),
             _quantities(row),
-            actor(),
+            signature(),
             seen_parcels=_seen_parcels(),
         )
         number = f", tracking {shipment.tracking_number}" if shipment.tracking_number else ""
@@ -210,13 +211,14 @@ class Orders(Room):
     @action(
         "Mark delivered",
         permission=Permission.ORDERS_SHIP,
+        verb="delivered",
         when=fulfilment.can_be_delivered,
     )
     def deliver(self, row: Order) -> str:
-        fulfilment.mark_delivered(row.id, actor())
+        fulfilment.mark_delivered(row.id, signature())
         return f"Order #{row.number} is marked as delivered."
 
-    @action("Refund", permission=Permission.ORDERS_REFUND, button=False)
+    @action("Refund", permission=Permission.ORDERS_REFUND, verb="refund_requested", button=False)
     def refund(self, row: Order) -> str:
         typed = _typed("amount", 40)
         amount = parse_amount(typed, row.currency) if typed else None
@@ -225,29 +227,37 @@ class Orders(Room):
             raise DomainError(f"Refund something between nothing and {most}, what is left of it.")
         whole = amount is None or amount == refundable(row)
         wish = _typed("wish", 40) or None
-        refunds.request_refund(row.id, amount, _typed("reason", 200), actor(), wish)
+        refunds.request_refund(row.id, amount, _typed("reason", 200), signature(), wish)
         if whole and "restock" in request.form:
             fulfilment.restock_lines(lock_order(row.id))
         return f"The refund for order #{row.number} is on its way to Stripe."
 
-    @action("Cancel order", permission=Permission.ORDERS_REFUND, tone="danger", button=False)
+    @action(
+        "Cancel order",
+        permission=Permission.ORDERS_REFUND,
+        verb="cancelled",
+        tone="danger",
+        button=False,
+    )
     def cancel(self, row: Order) -> str:
-        fulfilment.cancel(row.id, actor(), restock="restock" in request.form)
+        fulfilment.cancel(row.id, signature(), restock="restock" in request.form)
         return f"Order #{row.number} is cancelled."
 
     @action(
         "Accept and fulfil",
         permission=Permission.ORDERS_REFUND,
+        verb="accepted",
         tone="primary",
         when=fulfilment.can_be_accepted,
     )
     def accept(self, row: Order) -> str:
-        fulfilment.accept(row.id, actor())
+        fulfilment.accept(row.id, signature())
         return f"Order #{row.number} is accepted and goes into fulfilment."
 
     @action(
         "Send confirmation again",
         permission=Permission.MAILS_SEND,
+        verb="confirmation_resent",
         when=lambda order: order.status is not OrderState.NEEDS_ACTION,
     )
     def confirm_again(self, row: Order) -> str:

@@ -56,6 +56,7 @@ class StripeEvents(Room):
             lambda value: StripeEvent.state == EventState(value),
         ),
     )
+    default_order = (StripeEvent.received_at.desc(),)
     details_template = "admin/payments/event.html"
 
     def statement(self) -> Select[Any]:
@@ -75,11 +76,6 @@ class StripeEvents(Room):
             return StripeEvent.object_id == text
         return StripeEvent.type.startswith(text.lower(), autoescape=True)
 
-    def _ordering(self, sort_column: str | None, sort_desc: bool) -> list[ColumnElement[Any]]:
-        if sort_column is None:
-            return [StripeEvent.received_at.desc(), StripeEvent.id.desc()]
-        return super()._ordering(sort_column, sort_desc)
-
     def title_of(self, row: StripeEvent) -> str:
         return f"Event {row.type}"
 
@@ -89,6 +85,7 @@ class StripeEvents(Room):
     @action(
         "Run again",
         permission=Permission.JOBS_RUN,
+        verb="rerun",
         tone="primary",
         bulk=True,
         when=lambda event: event.state == EventState.PARKED,

@@ -42,7 +42,8 @@ class Jobs(Room):
     )
     facts = (
         Column("path", "Calls", "code"),
-        Column("args", "With", "code"),
+        # Some jobs are given what belongs to a person.
+        Column("args", "With", "code", needs=Permission.JOBS_RUN),
         Column("subject", "About", "link", _about),
         Column("queue", "Queue"),
         Column("attempts", "Tries", "number"),
@@ -94,6 +95,7 @@ class Jobs(Room):
     @action(
         "Run again",
         permission=Permission.JOBS_RUN,
+        verb="rerun",
         tone="primary",
         bulk=True,
         when=lambda job: job.state in OVER,

@@ -18,7 +18,7 @@ from wtforms import (
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Email, InputRequired, Length, NumberRange, Optional, Regexp
 
-from admin.base import Column, Guarded, Money, Refusing, Room, action, note, page
+from admin.base import Changes, Column, Money, Page, Refusing, Room, action, page, record
 from admin.fields import CountriesField, MoneyField, PercentField, one_line
 from webapp.accounts.permissions import Permission
 from webapp.core.db import db
@@ -55,21 +55,26 @@ class ShopForm(Form):
         description="At the foot of every mail; many laws ask for it.",
         render_kw={"rows": 3},
     )
+    staff_second_factor = BooleanField(
+        "Staff need a second factor",
+        description="A passkey or an authenticator app. Who has none is asked to set one up first.",
+    )
+    record_client_events = BooleanField(
+        "Record what visitors do",
+        description="Pages, buttons, links and script errors. Do Not Track is always honoured.",
+    )
 
 
-class ShopSettings(Guarded):
+class ShopSettings(Page):
     """The one row of settings, as one page."""
 
     sections = (
         ("Face", ("name", "tagline", "accent")),
         ("Place", ("country", "locale")),
         ("Mail", ("support_email", "sender_name", "sender_email", "postal_address")),
+        ("Security", ("staff_second_factor",)),
+        ("Privacy", ("record_client_events",)),
     )
-
-    def __init__(self, name: str, *, path: str, group: str, icon: str) -> None:
-        super().__init__(
-            name, category=group, endpoint=f"admin_{path}", url=path, menu_icon_value=icon
-        )
 
     @page("/", write=Permission.SETTINGS_EDIT)
     def index(self) -> Response | tuple[str, int]:
@@ -78,10 +83,11 @@ class ShopSettings(Guarded):
         known = LOCALES if row.locale in LOCALES else {row.locale: row.locale, **LOCALES}
         form.locale.choices = [SelectChoice(code, name) for code, name in known.items()]
         if request.method == "POST" and form.validate():
-            with Refusing({}) as refusal:
+            with Refusing({}) as refusal, Changes(row) as changes:
                 form.populate_obj(row)
+                db.session.flush()
+                record("shop.changed", "shop:1", fields=changes.fields)
                 db.session.commit()
-                note("edit", self.endpoint, row.id)
                 flash("The settings are saved.", "success")
                 return redirect(self.get_url(".index"), 303)
             form.form_errors = [refusal.sentence]
@@ -154,7 +160,14 @@ class ShippingMethods(Room):
         saved: ShippingMethod = super().save(form, row)
         return saved
 
-    @action("Delete", permission=Permission.SETTINGS_EDIT, tone="danger", confirm="Delete it?")
+    @action(
+        "Delete",
+        permission=Permission.SETTINGS_EDIT,
+        verb="deleted",
+        tone="danger",
+        confirm="Delete it?",
+        gone=True,
+    )
     def remove(self, row: ShippingMethod) -> str:
         name = row.name
         db.session.delete(row)
@@ -194,7 +207,14 @@ class TaxRates(Room):
     def title_of(self, row: TaxRate) -> str:
         return f"{row.name}, {row.country}"
 
-    @action("Delete", permission=Permission.SETTINGS_EDIT, tone="danger", confirm="Delete it?")
+    @action(
+        "Delete",
+        permission=Permission.SETTINGS_EDIT,
+        verb="deleted",
+        tone="danger",
+        confirm="Delete it?",
+        gone=True,
+    )
     def remove(self, row: TaxRate) -> str:
         title = self.title_of(row)
         db.session.delete(row)

@@ -4,7 +4,10 @@ from flask import Flask
 from flask_admin import Admin
 from flask_admin.theme import Theme
 
+from admin.accounts import ContactMessages, Members, Prospects, Staff, Terms
+from admin.audit import Audit
 from admin.base import Guarded
+from admin.campaigns import Ads, Visits
 from admin.catalog import Products
 from admin.dashboard import Dashboard
 from admin.discounts import Discounts
@@ -13,8 +16,11 @@ from admin.orders import Orders
 from admin.payments import StripeEvents
 from admin.queue import Jobs
 from admin.settings import ShippingMethods, ShopSettings, TaxRates
+from webapp.accounts.models import ContactMessage, Member, Prospect, TermsOfUse, User
+from webapp.campaigns.models import Ad
 from webapp.catalog.models import Product
-from webapp.core.models import Job
+from webapp.core.access import declare
+from webapp.core.models import AuditEntry, Job
 from webapp.messaging.models import Mail
 from webapp.orders.models import DiscountCode, Order, ShippingMethod, TaxRate
 from webapp.payments.models import StripeEvent
@@ -39,16 +45,24 @@ def rooms() -> list[Guarded]:
         Orders(Order, "Orders", path="orders", group="Sales", icon="box"),
         Discounts(DiscountCode, "Discounts", path="discounts", group="Sales", icon="tag"),
         Products(Product, "Products", path="products", group="Catalogue", icon="cart"),
+        Members(Member, "Members", path="members", group="People", icon="user"),
+        Prospects(Prospect, "Prospects", path="prospects", group="People", icon="search"),
+        ContactMessages(ContactMessage, "Messages", path="contact", group="People", icon="mail"),
+        Visits("Visits", path="visits", group="Visitors", icon="chart"),
+        Ads(Ad, "Ads", path="ads", group="Visitors", icon="tag"),
         Jobs(Job, "Jobs", path="jobs", group="Engine room", icon="rerun"),
         StripeEvents(
             StripeEvent, "Stripe events", path="events", group="Engine room", icon="clock"
         ),
         Mails(Mail, "Mails", path="mails", group="Engine room", icon="mail"),
-        ShopSettings("Shop", path="shop", group="Settings", icon="user"),
+        Audit(AuditEntry, "Audit", path="audit", group="Engine room", icon="lock"),
+        ShopSettings("Shop", path="shop", group="Settings", icon="cart"),
         ShippingMethods(
             ShippingMethod, "Shipping", path="shipping", group="Settings", icon="truck"
         ),
         TaxRates(TaxRate, "Tax", path="tax", group="Settings", icon="info"),
+        Terms(TermsOfUse, "Terms of use", path="terms", group="Settings", icon="done"),
+        Staff(User, "Staff and roles", path="staff", group="Settings", icon="user"),
     ]
 
 
@@ -56,4 +70,14 @@ def build(app: Flask) -> Site:
     """Put the back office into ``app``."""
     site = Site(app)
     site.add_views(*rooms())
+    _declare(app, site)
     return site
+
+
+def _declare(app: Flask, site: Site) -> None:
+    """Say of every address of the back office who may call it at all; rooms then look closer."""
+    rooms = {room.blueprint.name: room for room in site.rooms}
+    for rule in app.url_map.iter_rules():
+        name, _, method = rule.endpoint.rpartition(".")
+        if name in rooms:
+            declare(app, rule.endpoint, rooms[name].audience(method))

@@ -1,14 +1,17 @@
 """One order's story in one list: everything any part of the shop wrote down about it, by time."""
 
-from collections.abc import Iterable, Iterator
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
+from webapp.accounts.queries.naming import Person, name_people
+from webapp.core.audit_reading import list_about, words
 from webapp.core.db import db
-from webapp.core.models import Job, JobAttempt, JobState
+from webapp.core.models import AuditEntry, Job, JobAttempt, JobState
 from webapp.core.money import format_money
 from webapp.messaging.models import MailState
 from webapp.messaging.queries import MailLine, list_mails
@@ -51,7 +54,7 @@ class Entry:
 def tell(order: Order) -> list[Entry]:
     """Return the order's story, oldest first; what happened at one instant keeps this order.
 
-    The order's history, shipments, refunds and payment are read from it; the rest takes five
+    The order's history, shipments, refunds and payment are read from it; the rest takes seven
     statements, however long the story is.
     """
     subjects = [f"order:{order.id}"]
@@ -66,6 +69,7 @@ def tell(order: Order) -> list[Entry]:
     entries += [entry for mail in list_mails(subjects[0]) for entry in _mail(mail)]
     entries += [_shipment(shipment) for shipment in order.shipments]
     entries += [_refund(refund, order.currency) for refund in order.refunds]
+    entries += _audit(subjects[0])
     return sorted(entries, key=lambda entry: entry.at)
 
 
@@ -191,3 +195,15 @@ def _refund(refund: OrderRefund, currency: str) -> Entry:
     said = " · ".join(part for part in (refund.reason, refund.error, f"by {refund.actor}") if part)
     title = f"Refund of {amount} {refund.state.value}"
     return Entry(refund.created_at, title, said, _REFUND_TONES.get(refund.state, "warn"), "refund")
+
+
+def _audit(subject: str) -> Iterator[Entry]:
+    deeds = list_about(subject, MAX_OF_EACH)
+    people = name_people(deed.actor_id for deed in deeds)
+    for deed in reversed(deeds):
+        yield Entry(deed.at, words(deed.action), f"by {_who(deed, people)}", None, "audit")
+
+
+def _who(deed: AuditEntry, people: Mapping[uuid.UUID, Person]) -> str:
+    person = people.get(deed.actor_id) if deed.actor_id else None
+    return person.email if person else deed.actor_kind.value
