@@ -11,6 +11,7 @@ from pathlib import Path
 from sandbox.processes import ROOT
 
 DATA = Path(__file__).with_name("data")
+TERMS = DATA / "terms.html"
 STAFF_EMAIL = "owner@startupwebapp.example"
 STAFF_PASSWORD_VARIABLE = "DEMO_STAFF_PASSWORD"
 
@@ -39,6 +40,9 @@ class DemoFork:
             ["catalog", "collect", "--by", self.collect_by, "--limit", "5"],
             ["shop", "seed-shipping"],
             [*staff, "--password-env", STAFF_PASSWORD_VARIABLE],
+            # The owner publishes them, and so need not be asked to agree.
+            ["terms", "publish", "2026-01", str(TERMS), "--by", STAFF_EMAIL, "--if-missing"],
+            ["ads", "create", "spring", "--name", "Spring leaflet", "--if-missing"],
         ]
 
 
@@ -71,7 +75,7 @@ def migrations_digest() -> str:
 
 def seed_digest(fork: DemoFork) -> str:
     """Changes whenever this list or the fork's catalogue does."""
-    return digest([Path(__file__), fork.catalogue])
+    return digest([Path(__file__), TERMS, fork.catalogue])
 
 
 def digest(files: list[Path]) -> str:

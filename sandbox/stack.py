@@ -231,7 +231,8 @@ class Stack:
 
     @property
     def web_url(self) -> str:
-        return f"http://{HOST}:{self.port}"
+        # A name, not a number: browsers make passkeys for hosts that have one.
+        return f"http://localhost:{self.port}"
 
     @property
     def database_url(self) -> str:
