@@ -43,6 +43,9 @@ def make_config(
         "stripe_secret_key": "sk_test_sandbox",
         "stripe_webhook_secret": "whsec_tests",
         "smtp_url": "null://",
+        "argon2_time_cost": 1,
+        "argon2_memory_kib": 64,
+        "argon2_parallelism": 1,
     }
     return Config.model_validate(values | changes)
 

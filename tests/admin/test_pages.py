@@ -7,11 +7,16 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tests.admin.conftest import make_order, make_product
+from tests.admin.people import add_visit, make_message, make_prospect, member_of
 from tests.admin.test_engine_room import add_event, add_job, add_mail
-from webapp.core.models import JobState
+from tests.factories.people import browser_of, make_user
+from webapp.accounts.models import Role, TermsOfUse
+from webapp.campaigns.models import Ad
+from webapp.core.models import AuditEntry, JobState
 from webapp.messaging.models import MailState
 from webapp.orders.models import DiscountCode, DiscountKind, ShippingMethod, TaxRate
 
@@ -19,7 +24,7 @@ TEMPLATES = Path(__file__).parents[2] / "templates" / "admin"
 
 
 @pytest.fixture
-def pages(owner: FlaskClient, session: Session) -> dict[str, str]:
+def pages(app: Flask, owner: FlaskClient, session: Session) -> dict[str, str]:
     product, order = make_product(), make_order()
     job, mail = add_job(session, JobState.FAILED), add_mail(session, "m", MailState.FAILED)
     add_event(session)
@@ -30,6 +35,14 @@ def pages(owner: FlaskClient, session: Session) -> dict[str, str]:
     ]
     session.add_all(rows)
     session.commit()
+    alice, prospect, message = member_of(make_user()), make_prospect(), make_message()
+    terms, ad = TermsOfUse(version="1", body="<p>Be kind.</p>"), Ad(code="go", name="Go")
+    viewer = make_user("viewer@example.com", role=Role.VIEWER)
+    session.add_all([terms, ad])
+    browser_of(app, alice.user)
+    add_visit()
+    session.commit()
+    entry = session.scalars(select(AuditEntry.id)).first()
     keys = {
         "orders": order.id,
         "products": product.id,
@@ -39,11 +52,19 @@ def pages(owner: FlaskClient, session: Session) -> dict[str, str]:
         "discounts": rows[0].id,
         "shipping": rows[1].id,
         "tax": rows[2].id,
+        "members": alice.id,
+        "prospects": prospect.id,
+        "contact": message.id,
+        "terms": terms.id,
+        "ads": ad.id,
+        "staff": viewer.id,
+        "audit": entry,
     }
-    paths = ["/admin/", "/admin/shop/", "/admin/orders/?search=nothing+at+all"]
+    paths = ["/admin/", "/admin/shop/", "/admin/visits/", "/admin/staff/roles/"]
+    paths += ["/admin/staff/new/", "/admin/orders/?search=nothing+at+all"]
     for room, key in keys.items():
         paths += [f"/admin/{room}/", f"/admin/{room}/details/?id={key}"]
-        if room in ("products", "discounts", "shipping", "tax"):
+        if room in ("products", "discounts", "shipping", "tax", "terms", "ads"):
             paths += [f"/admin/{room}/new/", f"/admin/{room}/edit/?id={key}"]
     paths.append(f"/admin/products/variant/?id={product.variants[0].id}")
     paths.append(f"/admin/products/add-variant/?id={product.id}")

@@ -84,7 +84,7 @@ def ship(page: Page, demo: Demo, number: str) -> None:
     page.goto(demo.ready["admin"]["url"])
     page.get_by_label("Email").fill(demo.ready["admin"]["email"])
     page.get_by_label("Password", exact=True).fill(demo.ready["admin"]["password"])
-    page.get_by_role("button", name=re.compile("Sign in|Log in")).click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.goto(f"{demo.web}/admin/orders/?search={number}")
     page.get_by_role("link", name=re.compile(number)).first.click()
     page.locator("[name=carrier]").fill("UPS")

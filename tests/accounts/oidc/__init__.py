@@ -1,0 +1,1 @@
+"""An OpenID provider of our own on loopback, which can be told to lie."""

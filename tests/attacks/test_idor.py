@@ -1,0 +1,191 @@
+"""An id is no key: another's order, address, session or row stays closed to whoever names it."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from tests.attacks.cast import ALICE, CANARY, Cast
+from tests.attacks.pages import Form, Page
+from tests.attacks.picture import TRACES, changed, picture
+from tests.attacks.routes import Route, open_routes
+from webapp.accounts.models import User
+from webapp.core.access import EVERYONE, MEMBERS
+from webapp.core.db import db
+
+KINDS = {"int": int, "uuid": uuid.UUID, "string": object, "path": object, "any": object}
+REFUSALS = (302, 303, 400, 401, 403, 404, 405, 409, 410, 415, 422, 429)
+OUTSIDERS = ["guest", "bob"]
+# They may look into every room of the shop by their rank, members' pages apart.
+STAFF = ["viewer", "staff"]
+
+
+@pytest.fixture
+def ground(app: Flask, cast: Cast) -> Cast:
+    app.config["WTF_CSRF_ENABLED"] = False
+    return cast
+
+
+def fillings(cast: Cast, route: Route) -> Iterator[dict[str, object]]:
+    """Every id of alice's that fits the route's arguments, in each of them."""
+    for argument in route.arguments:
+        for ids in cast.ids.values():
+            for value in ids:
+                if isinstance(value, KINDS.get(argument.kind, object)):
+                    yield {argument.name: value}
+
+
+def tells(answer: TestResponse) -> bool:
+    """Whether anything of alice's shows."""
+    carried = f"{answer.headers}{answer.get_data(as_text=True)}".lower()
+    return CANARY in carried
+
+
+def test_alice_herself_gets_there(app: Flask, ground: Cast) -> None:
+    """So that the refusals below are not for want of ids."""
+    reached, shown = set(), 0
+    for route in open_routes(app):
+        if route.audience == MEMBERS and route.arguments and "GET" in route.methods:
+            for values in fillings(ground, route):
+                answer = ground.browser("alice").get(route.address(values))
+                if answer.status_code == 200:
+                    reached.add(route.endpoint)
+                    shown += tells(answer)
+    assert {"storefront.account_order", "storefront.change_address"} <= reached
+    assert shown
+
+
+@pytest.mark.parametrize("name", [*OUTSIDERS, *STAFF])
+def test_no_members_page_opens_for_another_by_its_id(app: Flask, ground: Cast, name: str) -> None:
+    before = picture(about=ground.about_alice, without=TRACES)
+    wrong = []
+    for route in open_routes(app):
+        if route.is_admin or not route.arguments:
+            continue
+        for values in fillings(ground, route):
+            for method in sorted(route.methods):
+                answer = ground.browser(name).open(route.address(values), method=method, data=FORM)
+                where = f"{method} {route.rule} {values}: {answer.status}"
+                if tells(answer):
+                    wrong.append(f"{where} shows what is alice's")
+                if route.audience == MEMBERS and answer.status_code not in REFUSALS:
+                    wrong.append(where)
+    assert wrong == []
+    assert changed(before, picture(about=ground.about_alice, without=TRACES)) == []
+
+
+# Fields that would be taken, were the row one's own.
+FORM = {
+    "name": "Mallory",
+    "line1": "1 Evil Lane",
+    "city": "York",
+    "postal_code": "YO1",
+    "country": "GB",
+    "make_default": "y",
+}
+
+
+def pages_of(app: Flask, cast: Cast, name: str) -> Iterator[tuple[str, Page]]:
+    """Every page ``name`` can look at, with alice's ids where one is asked for."""
+    browser = cast.browser(name)
+    for route in open_routes(app):
+        if "GET" not in route.methods or route.endpoint == "static":
+            continue
+        paths = [route.address()]
+        if route.is_admin and "details" in route.rule:
+            paths += [
+                f"{route.address()}?id={value}" for ids in cast.ids.values() for value in ids[:1]
+            ]
+        paths += [route.address(values) for values in fillings(cast, route)][:40]
+        for path in paths:
+            answer = browser.get(path)
+            if answer.status_code == 200 and answer.mimetype == "text/html":
+                yield path, Page(answer.text)
+
+
+def forms_of(app: Flask, cast: Cast, name: str) -> list[tuple[str, Form]]:
+    """Every different form ``name`` is offered, with the page that has it."""
+    found: dict[tuple[str, str], tuple[str, Form]] = {}
+    for path, page in pages_of(app, cast, name):
+        for form in page.forms:
+            action = form.action or path
+            key = (
+                action,
+                ",".join(
+                    sorted(f"{f.name}={f.value}" for f in form.fields if f.name != "csrf_token")
+                ),
+            )
+            found.setdefault(key, (path, form))
+    return [found[key] for key in sorted(found)]
+
+
+def replays(path: str, form: Form) -> Iterator[tuple[str, dict[str, str]]]:
+    """Return where a form goes and what it sends, once per button."""
+    fields = {
+        name: "Mallory" if CANARY in value.lower() or value == ALICE else value
+        for name, value in form.values().items()
+        if name != "csrf_token"
+    }
+    presses: list[dict[str, str]] = [{b.name: b.value} for b in form.buttons if b.name] or [{}]
+    for press in presses:
+        yield form.action or path, FORM | fields | press
+
+
+@pytest.mark.parametrize("name", [*OUTSIDERS, *STAFF])
+def test_alices_own_forms_do_nothing_for_another(app: Flask, ground: Cast, name: str) -> None:
+    """Every form of her pages, with her ids in it, sent from another's browser."""
+    forms = forms_of(app, ground, "alice")
+    hers = [path for path, form in forms if "/account" in (form.action or path)]
+    assert len(hers) > 8, hers
+    before = picture(about=ground.about_alice, without=TRACES)
+    for path, form in forms:
+        for action, fields in replays(path, form):
+            answer = ground.browser(name).open(action, method=form.method, data=fields)
+            assert answer.status_code < 500, (action, answer.status)
+            assert not tells(answer), action
+            after = picture(about=ground.about_alice, without=TRACES)
+            assert changed(before, after) == [], (action, fields)
+
+
+@pytest.mark.parametrize("name", ["guest", "bob", "viewer"])
+def test_the_owners_forms_do_nothing_for_lower_ranks(app: Flask, ground: Cast, name: str) -> None:
+    """Every form of the back office, as the owner sees it, sent by who may not."""
+    forms = [
+        (path, form)
+        for path, form in forms_of(app, ground, "owner")
+        if (form.action or path).startswith("/admin") and form.method == "POST"
+    ]
+    assert len(forms) > 5
+    browser = ground.browser(name)
+    before = picture(without=TRACES)
+    for path, form in forms:
+        for action, fields in replays(path, form):
+            answer = browser.post(action, data=fields)
+            assert answer.status_code in (303, 403, 404, 405), (action, answer.status)
+            assert changed(before, picture(without=TRACES)) == [], (action, fields)
+
+
+def test_no_rank_below_admin_makes_staff(app: Flask, ground: Cast) -> None:
+    """Whatever is posted to the rooms of people and roles, nobody rises by their own hand."""
+
+    def roles() -> dict[str, object]:
+        return {user.email: user.role for user in db.session.scalars(select(User))}
+
+    before = roles()
+    for name in ("viewer", "staff", "manager"):
+        mine = str(ground.people[name])
+        for route in open_routes(app):
+            if route.is_admin and "POST" in route.methods:
+                fields = FORM | {"id": mine, "role": "owner", "email": "eve@example.com"}
+                ground.browser(name).post(f"{route.address()}?id={mine}", data=fields)
+                assert roles() == before, (name, route.rule)
+
+
+def test_public_pages_show_nothing_of_members(app: Flask, ground: Cast) -> None:
+    for route in open_routes(app):
+        if route.audience == EVERYONE and "GET" in route.methods:
+            for values in [{}, *list(fillings(ground, route))[:60]]:
+                assert not tells(ground.browser("guest").get(route.address(values))), route.rule
