@@ -11,6 +11,7 @@ from itsdangerous import URLSafeTimedSerializer
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webapp.core import logging as log
+from webapp.core.bodies import init_bodies
 from webapp.core.config import Config, Env
 from webapp.core.fork import Fork
 from webapp.core.limits import init_limiter, limit_requests, limiter
@@ -84,6 +85,7 @@ def init_security(app: Flask, config: Config, fork: Fork) -> None:
     if config.app_env is not Env.TEST:
         limit_requests(app, config.request_limit, fork)
     csrf.init_app(app)
+    init_bodies(app)
     init_limiter(app)
     headers = [(name, name.lower(), value) for name, value in _headers(config)]
 
