@@ -1,6 +1,7 @@
 """Too much, too deep, or not text at all: refused with a sentence, and never our mistake."""
 
 from io import BytesIO
+from itertools import cycle
 
 import pytest
 from flask import Flask
@@ -31,16 +32,14 @@ def is_ours(answer: TestResponse) -> bool:
 def test_a_megabyte_in_every_field(siege: Siege, name: str) -> None:
     """Each field that any form has, with more than anybody would type."""
     broken = []
+    one_of = cycle(("email", "password", "name", "code"))
     for route in posting(siege.app):
-        for size in (100_000, MEGABYTE - 2000):
-            fields = dict.fromkeys(NAMES, "a@b.c" + "x" * (size // len(NAMES)))
-            answer = siege.browser(name).post(route.address(), data=fields)
+        browser = siege.browser(name)
+        everywhere = dict.fromkeys(NAMES, "a@b.c" + "x" * (100_000 // len(NAMES)))
+        for fields in (everywhere, GOOD | {next(one_of): "x" * MEGABYTE}):
+            answer = browser.post(route.address(), data=fields)
             if is_ours(answer):
-                broken.append(f"{route.rule} with {size}: {answer.status}")
-        for field in ("email", "password", "name", "code"):
-            answer = siege.browser(name).post(route.address(), data=GOOD | {field: "x" * MEGABYTE})
-            if is_ours(answer):
-                broken.append(f"{route.rule} with a megabyte of {field}: {answer.status}")
+                broken.append(f"{route.rule} with {list(fields)}: {answer.status}")
     assert broken == []
 
 
@@ -71,15 +70,16 @@ def test_bodies_beyond_the_limit_are_refused_unread(siege: Siege, name: str) -> 
 def test_thousands_of_fields(siege: Siege) -> None:
     broken = []
     for route in posting(siege.app):
+        browser = siege.browser("alice")
+        answer = browser.post(route.address(), data={f"field{n}": "x" for n in range(2000)})
+        if is_ours(answer):
+            broken.append(f"{route.rule} with fields: {answer.status}")
+    for route in posting(siege.app)[::4]:
         for count in (999, 2000):
-            fields = {f"field{number}": "x" for number in range(count)}
-            answer = siege.browser("alice").post(route.address(), data=fields)
-            parts = {f"f{number}": (BytesIO(b"x"), "x.txt") for number in range(count)}
-            multipart = siege.browser("alice").post(route.address(), data=parts)
-            if is_ours(answer) or is_ours(multipart):
-                broken.append(f"{route.rule} with {count}: {answer.status}, {multipart.status}")
-        if len(broken) > 5:
-            break
+            parts = {f"f{n}": (BytesIO(b"x"), "x.txt") for n in range(count)}
+            answer = siege.browser("alice").post(route.address(), data=parts)
+            if is_ours(answer):
+                broken.append(f"{route.rule} with {count} files: {answer.status}")
     assert broken == []
 
 
@@ -103,7 +103,7 @@ def test_no_text_at_all_in_every_field(siege: Siege, name: str, text: str) -> No
     for route in posting(siege.app):
         browser = siege.browser(name)
         tries = [dict.fromkeys(NAMES, text), GOOD | dict.fromkeys(NAMES[2:], text)]
-        tries += [GOOD | {field: text} for field in NAMES[:6]]
+        tries += [GOOD | {field: text} for field in NAMES[:3]]
         for fields in tries:
             answer = browser.post(route.address(), data=fields)
             if is_ours(answer):
@@ -123,7 +123,7 @@ def test_addresses_of_any_bytes(siege: Siege, name: str) -> None:
         browser = siege.browser(name)
         paths = [route.address()]
         for argument in route.arguments:
-            texts = nasty.TEXTS[::6] if route.is_admin else nasty.TEXTS
+            texts = nasty.TEXTS[:: 6 if route.is_admin else 2]
             paths += [route.address({argument.name: text}) for text in texts]
         for path in paths:
             for query in nasty.QUERIES[:: 4 if route.is_admin else 1] if path == paths[0] else [""]:
@@ -142,12 +142,14 @@ def test_addresses_of_any_bytes(siege: Siege, name: str) -> None:
 def test_bodies_of_any_bytes(siege: Siege) -> None:
     broken = []
     bodies = [b"\xff\xfe\x00", b"email=%ff%fe&password=%00", b"email=\xff", b"--x\r\n", b"%", b"="]
+    some_body = cycle(bodies)
     for route in posting(siege.app):
+        browser = siege.browser("alice")
         for kind in nasty.HEADERS["Content-Type"]:
-            for body in bodies[:1] if route.is_admin else bodies[::3]:
-                answer = siege.browser("alice").post(route.address(), data=body, content_type=kind)
-                if is_ours(answer):
-                    broken.append(f"{route.rule} with {body!r} as {kind[:40]!r}: {answer.status}")
+            body = next(some_body)
+            answer = browser.post(route.address(), data=body, content_type=kind)
+            if is_ours(answer):
+                broken.append(f"{route.rule} with {body!r} as {kind[:40]!r}: {answer.status}")
     assert broken == []
 
 
@@ -156,11 +158,11 @@ def test_files_where_text_belongs(siege: Siege, name: str) -> None:
     broken = []
     for route in posting(siege.app):
         browser = siege.browser(name)
-        for field in NAMES:
-            parts = {**GOOD, field: (BytesIO(b"\x00\xff"), "evil.svg")}
-            answer = browser.post(route.address(), data=parts)
+        for fields in (NAMES, *([field] for field in NAMES[:5])):
+            files = {field: (BytesIO(b"\x00\xff"), "evil.svg") for field in fields}
+            answer = browser.post(route.address(), data=GOOD | files)
             if is_ours(answer):
-                broken.append(f"{route.rule} with a file as {field}: {answer.status}")
+                broken.append(f"{route.rule} with files as {fields}: {answer.status}")
     assert broken == []
 
 

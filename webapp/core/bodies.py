@@ -1,4 +1,4 @@
-"""What a request may carry: forms read forms alone, and JSON that can't be handled is refused."""
+"""What a request may carry: forms read forms, file fields files, and broken JSON is refused."""
 
 import json
 from typing import Any
@@ -7,7 +7,10 @@ from flask import Flask, request
 from flask.json.provider import DefaultJSONProvider
 from flask_wtf import FlaskForm
 from flask_wtf.form import _Auto, _is_submitted
-from werkzeug.datastructures import CombinedMultiDict
+from werkzeug.datastructures import CombinedMultiDict, FileStorage, MultiDict
+from wtforms import FileField, MultipleFileField
+from wtforms.form import BaseForm
+from wtforms.meta import DefaultMeta
 
 
 class CarefulJSON(DefaultJSONProvider):
@@ -24,11 +27,25 @@ class CarefulJSON(DefaultJSONProvider):
 
 def init_bodies(app: Flask) -> None:
     app.json = CarefulJSON(app)
-    FlaskForm.Meta.wrap_formdata = _read_form
+    # Flask-WTF would take JSON of any shape for a form.
+    FlaskForm.Meta.wrap_formdata = _read_request
+    # And any form would take a file for the text of a field.
+    DefaultMeta.wrap_formdata = _without_stray_files
 
 
-def _read_form(_meta: object, _form: object, formdata: Any) -> Any:
-    # Flask-WTF would take JSON of any shape for a form, and its fields are no lists of texts.
-    if formdata is not _Auto:
+def _read_request(meta: object, form: BaseForm, formdata: Any) -> Any:
+    if formdata is _Auto:
+        sent = CombinedMultiDict[str, Any]((request.files, request.form))
+        formdata = sent if _is_submitted() else None
+    return _without_stray_files(meta, form, formdata)
+
+
+def _without_stray_files(_meta: object, form: BaseForm, formdata: Any) -> Any:
+    if not formdata or not request.files:
         return formdata
-    return CombinedMultiDict((request.files, request.form)) if _is_submitted() else None
+    takers = {field.name for field in form if isinstance(field, FileField | MultipleFileField)}
+    return MultiDict(
+        (name, value)
+        for name, value in formdata.items(multi=True)
+        if name in takers or not isinstance(value, FileStorage)
+    )
