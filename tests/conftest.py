@@ -1,6 +1,7 @@
 """What every test may ask for: the app on real Postgres and Redis, and neighbours at its edges."""
 
 import logging
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,11 @@ from webapp.core.state import bind, current_fork
 from wsgi import create_app
 
 pytest_plugins = ["tests.services"]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: for browsers and dying processes the rest mostly waits."""
+    return (os.cpu_count() or 1) + 1
 
 
 def make_config(
