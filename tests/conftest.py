@@ -29,6 +29,7 @@ from wsgi import create_app
 pytest_plugins = ["tests.services"]
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: for browsers and dying processes the rest mostly waits."""
     return (os.cpu_count() or 1) + 1
