@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from flask import request
 from flask_login import current_user
@@ -47,7 +47,9 @@ class Staff(Room):
     search_hint = "Email"
     default_order = (RANK.desc(), User.email)
     form = InviteForm
-    clashes = {"uq_user_verified_email": "Somebody added that address a moment ago."}  # noqa: RUF012
+    clashes: ClassVar[dict[str, str]] = {
+        "uq_user_verified_email": "Somebody added that address a moment ago."
+    }
     columns = (
         Column("email", "Email", sort=User.email),
         Column("role", "Role", "text", lambda row: row.role.value.capitalize(), sort=RANK),
@@ -139,7 +141,7 @@ class Staff(Room):
         )
         return html
 
-    def create_form(self, obj: Any = None) -> Form:  # noqa: ARG002
+    def create_form(self, _obj: Any = None) -> Form:
         form = InviteForm(request.form or None)
         mine = staff.roles_to_give(current_user.role)
         form.role.choices = [SelectChoice(role.value, role.value.capitalize()) for role in mine]
@@ -147,7 +149,7 @@ class Staff(Room):
             form.role.data = Role.STAFF.value
         return form
 
-    def save(self, form: Any, row: User | None) -> User:  # noqa: ARG002
+    def save(self, form: Any, _row: User | None) -> User:
         return staff.invite(form.email.data, Role(form.role.data), actor())
 
     @action("Change role", permission=Permission.STAFF_EDIT, verb=None, button=False, grave=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from itertools import count as counting
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from flask_admin import expose
 from werkzeug import Response
@@ -44,6 +44,31 @@ class Action:
     @property
     def endpoint(self) -> str:
         return f".{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """What a method asks of whoever calls it. ``read`` None: what seeing its room takes.
+
+    ``write`` is asked for a POST, and None is nobody's.
+    """
+
+    read: Permission | None
+    write: Permission | None
+    action: Action | None = None
+
+
+class _Marked(Protocol):
+    asks: Asks
+
+
+def _mark(method: Callable[..., Any], asks: Asks) -> None:
+    cast("_Marked", method).asks = asks
+
+
+def asks_of(method: object) -> Asks | None:
+    """Return what the method asks; None if it was made by neither ``action`` nor ``page``."""
+    return getattr(method, "asks", None)
 
 
 def _always(_row: Row) -> bool:
@@ -91,8 +116,7 @@ def action(
         def view(self: "Room") -> Response:
             return self.carry_out(spec, method)
 
-        view.action = spec  # type: ignore[attr-defined]
-        view.permission = permission  # type: ignore[attr-defined]
+        _mark(view, Asks(permission, permission, spec))
         exposed: View = expose(f"/{name.replace('_', '-')}/", methods=("POST",))(view)
         return exposed
 
@@ -108,9 +132,7 @@ def page(
     """
 
     def wrap(method: View) -> View:
-        method.page = True  # type: ignore[attr-defined]
-        method.permission = read  # type: ignore[attr-defined]
-        method.write = write  # type: ignore[attr-defined]
+        _mark(method, Asks(read, write))
         methods = ("GET",) if write is None else ("GET", "POST")
         exposed: View = expose(path, methods=methods)(method)
         return exposed

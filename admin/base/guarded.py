@@ -9,6 +9,7 @@ from flask_login import current_user
 from werkzeug import Response
 
 from admin.attention import count_attention
+from admin.base.actions import asks_of
 from webapp.accounts.permissions import Permission, allows
 from webapp.accounts.services.sessions import is_proven
 from webapp.core.access import NOBODY
@@ -19,7 +20,7 @@ class Guarded(FlaskAdminView):
     """A view behind the login, where every method has its permission and none is open."""
 
     may_see: ClassVar[Permission] = Permission.VIEW
-    # Flask-Admin's own methods by the attribute that guards them; others carry ``permission``.
+    # Flask-Admin's own methods by the attribute that guards them; others say what they ask.
     VERBS: ClassVar[Mapping[str, str]] = {
         "index": "may_see",
         "index_view": "may_see",
@@ -34,20 +35,18 @@ class Guarded(FlaskAdminView):
         return (self.reading(name) if method is not None else None) or NOBODY
 
     def permission_for(self, name: str) -> Permission | None:
-        method = getattr(type(self), name)
-        if request.method == "POST" and hasattr(method, "write"):
-            return cast("Permission | None", method.write)
+        asks = asks_of(getattr(type(self), name))
+        if asks is not None and request.method == "POST":
+            return asks.write
         return self.reading(name)
 
     def reading(self, name: str) -> Permission | None:
         """Return what the method asks of whoever only looks."""
-        method = getattr(type(self), name)
         guard = self.VERBS.get(name)
         if guard is not None:
             return cast("Permission | None", getattr(self, guard, None))
-        if getattr(method, "page", False):
-            return method.permission or self.may_see
-        return getattr(method, "permission", None)
+        asks = asks_of(getattr(type(self), name))
+        return None if asks is None else asks.read or self.may_see
 
     def allows(self, permission: Permission | None) -> bool:
         """Say whether whoever asks has ``permission``; None is nobody's."""

@@ -11,7 +11,7 @@ from flask_admin.model.base import ViewArgs
 from sqlalchemy import ColumnElement, Select, func, inspect, literal_column, select
 from wtforms import Form
 
-from admin.base.actions import Action
+from admin.base.actions import Action, asks_of
 from admin.base.columns import Column, Filter, Link, Row
 from admin.base.guarded import Guarded
 from webapp.accounts.permissions import Permission
@@ -62,13 +62,9 @@ class Listing(Guarded, FlaskAdminModelView):
         )
         mapper = inspect(model)
         self.pk = mapper.primary_key[0]
-        self.actions = sorted(
-            (found.action for found in self._exposed() if hasattr(found, "action")),
-            key=lambda spec: spec.order,
-        )
-
-    def _exposed(self) -> list[Any]:
-        return [getattr(type(self), name) for name in dir(type(self))]
+        asked = [asks_of(getattr(type(self), name)) for name in dir(type(self))]
+        found = [asks.action for asks in asked if asks is not None and asks.action is not None]
+        self.actions = sorted(found, key=lambda spec: spec.order)
 
     # What Flask-Admin would scaffold from the model is declared in ``columns`` instead.
     def get_list_columns(self) -> list[tuple[str, str]]:
@@ -92,9 +88,6 @@ class Listing(Guarded, FlaskAdminModelView):
     def get_actions_list(self) -> tuple[list[Any], dict[str, Any]]:
         return [], {}
 
-    def is_action_allowed(self, name: str) -> bool:  # noqa: ARG002
-        return False
-
     @property
     def can_create(self) -> bool:
         return self.allows(self.may_create)
@@ -109,9 +102,9 @@ class Listing(Guarded, FlaskAdminModelView):
 
     def search(self, text: str) -> ColumnElement[bool]:
         """Return the condition for what was typed into the search field."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has a search_hint, but no search().")
 
-    def gather(self, rows: Sequence[Row]) -> Mapping[Any, Mapping[str, Any]]:  # noqa: ARG002
+    def gather(self, _rows: Sequence[Row]) -> Mapping[Any, Mapping[str, Any]]:
         """Return more values per primary key, read for all rows of a page at once."""
         return {}
 
@@ -146,8 +139,8 @@ class Listing(Guarded, FlaskAdminModelView):
         sort_column: str | None,
         sort_desc: bool,
         search: str | None,
-        filters: Any,  # noqa: ARG002
-        execute: bool = True,  # noqa: ARG002
+        _filters: Any,
+        _execute: bool = True,
         page_size: int | None = None,
     ) -> tuple[int, Sequence[Row]]:
         """Return how many rows there are, counted up to COUNT_LIMIT + 1, and one page of them."""
@@ -204,7 +197,7 @@ class Listing(Guarded, FlaskAdminModelView):
         html: str = self.render(self.details_template, row=row, **self.detail(row))
         return html
 
-    def detail(self, row: Row) -> dict[str, Any]:  # noqa: ARG002
+    def detail(self, _row: Row) -> dict[str, Any]:
         """Return what the detail template needs beside the row."""
         return {}
 

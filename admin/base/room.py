@@ -42,7 +42,7 @@ class Room(Listing):
         """Return what the audit calls the row: ``discount_code:7``."""
         return f"{self.thing}:{self.get_pk_value(row)}"
 
-    def person_of(self, row: Row) -> uuid.UUID | None:  # noqa: ARG002
+    def person_of(self, _row: Row) -> uuid.UUID | None:
         """Return whose row it is, if it is somebody's: they may read what was done to it."""
         return None
 
@@ -50,7 +50,7 @@ class Room(Listing):
     def thing(self) -> str:
         return self.noun.replace(" ", "_")
 
-    def is_editable(self, row: Row) -> bool:  # noqa: ARG002
+    def is_editable(self, _row: Row) -> bool:
         """Say whether this very row may still be changed."""
         return True
 
@@ -152,13 +152,3 @@ class Room(Listing):
             flash(sentence, "error")
         if len(refused) > 5:
             flash(f"{len(refused) - 5} more were refused for such reasons.", "error")
-
-    # Flask-Admin's other ways in: none has a permission, so none is open.
-    def create_model(self, form: Form) -> Row:
-        raise NotImplementedError
-
-    def update_model(self, form: Form, model: Row) -> bool:
-        raise NotImplementedError
-
-    def delete_model(self, model: Row) -> bool:
-        raise NotImplementedError

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import func, insert, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -94,7 +94,7 @@ def test_what_is_typed_leaves_a_row_with_the_names_of_the_fields(
         row = make()
         session.add(row)
         session.commit()
-        url += f"?id={row.id}"  # type: ignore[attr-defined]
+        url += f"?id={inspect(row).identity[0]}"
     save(owner, url, **typed)
     deed = newest(session)
     assert deed.action == action

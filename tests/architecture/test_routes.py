@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from admin.base import Guarded
+from admin.base.actions import asks_of
 from tests.attacks.routes import MUTATING, Route, routes_of
 from tests.conftest import make_config
 from tests.factories.people import browser_of, make_user
@@ -121,8 +122,8 @@ def write_permission(room: Guarded, method: str) -> Permission | None:
     view = getattr(type(room), method, None)
     if view is None:
         return None
-    write: Permission | None = getattr(view, "write", None)
-    return write or room.reading(method)
+    asks = asks_of(view)
+    return (asks and asks.write) or room.reading(method)
 
 
 def test_rooms_ask_for_what_their_addresses_say(app: Flask) -> None:
