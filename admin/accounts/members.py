@@ -20,11 +20,12 @@ from webapp.core.db import db
 from webapp.core.errors import DomainError
 from webapp.orders.models import Order
 
+HERE = (User.erased_at.is_(None), User.closed_at.is_(None))
 STATES = {
-    "active": (User.active, User.email_verified_at.is_not(None), User.closed_at.is_(None)),
-    "unverified": (User.email_verified_at.is_(None), User.erased_at.is_(None)),
-    "shut_out": (~User.active, User.closed_at.is_(None), User.erased_at.is_(None)),
-    "closing": (User.closed_at.is_not(None), User.erased_at.is_(None)),
+    "active": (*HERE, User.active, User.email_verified_at.is_not(None)),
+    "unverified": (*HERE, User.active, User.email_verified_at.is_(None)),
+    "shut_out": (*HERE, ~User.active),
+    "closing": (User.erased_at.is_(None), User.closed_at.is_not(None)),
     "erased": (User.erased_at.is_not(None),),
 }
 

@@ -1,5 +1,6 @@
 """Finding a member, reading what they did, and ending what must be ended."""
 
+import itertools
 import re
 import uuid
 
@@ -9,6 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import insert, select, text
 from sqlalchemy.orm import Session
 
+from admin.accounts.members import STATES
 from tests.admin.conftest import DOOR, Enter, act, counting, make_order
 from tests.admin.people import add_consent, member_of
 from tests.admin.rows import add_mail
@@ -96,6 +98,26 @@ def test_the_list_narrows_by_state(owner: FlaskClient, session: Session, state: 
     people["erased"].closed_at = people["erased"].erased_at = clock.now()
     session.commit()
     assert names(owner.get(f"/admin/members/?state={state}").text) == [state]
+
+
+def test_each_member_is_in_one_state_alone(owner: FlaskClient, session: Session) -> None:
+    """Whatever has happened to a login, the list finds it under the state it shows, once."""
+    happenings = list(itertools.product([True, False], repeat=4))
+    for number, (verified, active, closed, erased) in enumerate(happenings):
+        user = make_user(f"m{number}@example.com", name=f"M{number}", verified=verified)
+        member_of(user)
+        user.active = active
+        user.closed_at = clock.now() if closed else None
+        user.erased_at = clock.now() if erased else None
+    session.commit()
+    found = []
+    for state in STATES:
+        page = owner.get(f"/admin/members/?state={state}").text
+        found += names(page)
+        assert set(re.findall(r'<span class="pill[^>]*>([^<]+)<', page)) == {
+            state.replace("_", " ").capitalize()
+        }
+    assert sorted(found) == sorted(f"M{number}" for number in range(len(happenings)))
 
 
 def test_a_hundred_thousand_members_turn_page_by_page_by_an_index(
