@@ -30,7 +30,7 @@ def bring_carts_together(_sender: object, user: User) -> None:
 
 
 @logged_out.connect
-def leave_no_cart_behind(_sender: object, user: User) -> None:  # noqa: ARG001 - the signal's shape
+def leave_no_cart_behind(_sender: object, **_about: object) -> None:
     if has_request_context():
         _point_cookie_at(None)
 
