@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pyotp
 import pytest
-from playwright.sync_api import CDPSession, Page, expect
+from playwright.sync_api import CDPSession, Page, Route, expect
 from redis import Redis
 
 from tests.journeys.conftest import Demo
@@ -127,6 +127,13 @@ def log_in(page: Page, demo: Demo, email: str) -> None:
     page.get_by_role("button", name="Sign in", exact=True).click()
 
 
+def wait_for(page: Page, held: list[Route], count: int) -> None:
+    deadline = time.monotonic() + 10
+    while len(held) < count:
+        assert time.monotonic() < deadline, f"{len(held)} questions, not {count}"
+        page.wait_for_timeout(50)
+
+
 def add_passkey(page: Page, name: str) -> None:
     page.get_by_role("link", name="Add a passkey").click()
     page.get_by_label("Name").fill(name)
@@ -180,6 +187,35 @@ def test_two_passkeys_one_removed_and_in_with_the_other(
     log_in_by_passkey(page, demo, devices)
     expect(page.get_by_role("alert")).to_contain_text("That passkey could not be used here.")
     expect(page).to_have_url(re.compile("/login"))
+
+
+def test_a_button_pressed_before_the_fields_offer_is_ready_goes_first(
+    demo: Demo, page: Page, devices: Devices
+) -> None:
+    devices.take()
+    register(page, demo)
+    page.goto(f"{demo.web}/account/security")
+    add_passkey(page, "My phone")
+    expect(row(page, "My phone")).to_be_visible()
+    devices.touch(False)
+    log_out(page, demo)
+
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/login/passkey/options", hold)
+    page.goto(f"{demo.web}/login?next=/account/security")
+    wait_for(page, held, 1)
+    page.get_by_role("button", name="Sign in with a passkey").click()
+    wait_for(page, held, 2)
+    field, button = held
+    field.continue_()
+    page.wait_for_timeout(500)
+    devices.touch(True)
+    button.continue_()
+    expect(page).to_have_url(f"{demo.web}/account/security")
 
 
 def test_a_finger_that_is_not_the_owners_opens_nothing(

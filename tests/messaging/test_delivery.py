@@ -11,7 +11,6 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete, select, update
 
-import webapp.messaging.gateway as gateway
 from jobs.messaging import deliver, settle_stale
 from tests.messaging.conftest import after_the_lease, close_connection, reply_of, state_of
 from tests.messaging.sink import HANG_UP, STALL, TAKE_AND_HANG_UP, Sink
@@ -22,6 +21,8 @@ from webapp.core.models import Job, JobState
 from webapp.core.queue import perform
 from webapp.core.state import current_fork
 from webapp.messaging.errors import NoSuchMail, NotOver
+from webapp.messaging.gateway import Outcome, current_gateway, lines
+from webapp.messaging.gateway.lines import Line
 from webapp.messaging.models import Mail, MailState
 from webapp.messaging.services import Settled, begin, claim, post, send_again
 
@@ -126,8 +127,8 @@ def test_silence_after_the_end_is_unknown_and_stays_so(
 def test_a_server_that_never_answers(
     mail_id: int, sink: Sink, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "COMMAND_SECONDS", 0.1)
-    monkeypatch.setattr(gateway, "END_SECONDS", 0.1)
+    monkeypatch.setattr(lines, "COMMAND_SECONDS", 0.1)
+    monkeypatch.setattr(lines, "END_SECONDS", 0.1)
     if step == "RCPT":
         sink.cue("RCPT", STALL)
         with pytest.raises(RetryLater):
@@ -176,15 +177,15 @@ def test_a_slow_worker_that_lost_its_claim_stops_before_the_end(mail_id: int, si
     with after_the_lease():
         deliver(mail_id)
     assert len(sink.messages) == 1
-    handover = gateway.current_gateway().hand_over(slow.envelope, lambda: begin(slow))
-    assert handover.outcome is gateway.Outcome.WITHDRAWN
+    handover = current_gateway().hand_over(slow.envelope, lambda: begin(slow))
+    assert handover.outcome is Outcome.WITHDRAWN
     assert len(sink.messages) == 1
 
 
 def test_a_late_answer_corrects_the_doubt(
     mail_id: int, sink: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    end = gateway._Line.end
+    end = Line.end
 
     def slow_end(line: Any) -> str:
         with after_the_lease():
@@ -194,7 +195,7 @@ def test_a_late_answer_corrects_the_doubt(
             db.session.commit()
         return end(line)
 
-    monkeypatch.setattr(gateway._Line, "end", slow_end)
+    monkeypatch.setattr(Line, "end", slow_end)
     deliver(mail_id)
     assert state_of(mail_id) is MailState.SENT
     assert len(sink.messages) == 1

@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-import webapp.messaging.gateway as gateway
 from tests.messaging.sink import Sink
 from webapp.messaging.errors import InvalidHeader, InvalidSmtpUrl
-from webapp.messaging.gateway import Envelope, Outcome, open_gateway
+from webapp.messaging.gateway import Envelope, Handover, Outcome, lines, open_gateway
+from webapp.messaging.gateway.servers import Server
 from webapp.messaging.services.composing import Headers, Words, compose
 
 ENVELOPE = Envelope("code-1", "shop@example.org", "alice@example.org", b"Subject: x\r\n\r\nHi\r\n")
 
 
-def hand(url: str, envelope: Envelope = ENVELOPE, *, wanted: bool = True) -> gateway.Handover:
+def hand(url: str, envelope: Envelope = ENVELOPE, *, wanted: bool = True) -> Handover:
     return open_gateway(url).hand_over(envelope, lambda: wanted)
 
 
@@ -51,7 +51,7 @@ def test_a_connection_the_server_dropped_costs_no_try(sink: Sink) -> None:
 
 
 def test_an_idle_connection_is_asked_first(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "IDLE_SECONDS", 0)
+    monkeypatch.setattr(lines, "IDLE_SECONDS", 0)
     hand(sink.url)
     hand(sink.url)
     assert "NOOP" in sink.commands
@@ -62,7 +62,7 @@ def test_an_idle_connection_is_asked_first(sink: Sink, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("limit", ["MAX_AGE_SECONDS", "MAX_MAILS"])
 def test_a_connection_grows_old(sink: Sink, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
-    monkeypatch.setattr(gateway, limit, 0)
+    monkeypatch.setattr(lines, limit, 0)
     hand(sink.url)
     hand(sink.url)
     assert sink.connections == 2
@@ -176,7 +176,7 @@ def test_a_wrong_password_is_tried_again_later(sink: Sink) -> None:
 
 
 def test_a_password_never_travels_in_clear(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway.Server, "is_local", False)
+    monkeypatch.setattr(Server, "is_local", False)
     sink.extensions = ("AUTH PLAIN",)
     assert hand(f"smtp://alice:secret@127.0.0.1:{sink.port}").outcome is Outcome.DEFERRED
     assert not any(line.startswith("AUTH") for line in sink.commands)

@@ -14,13 +14,16 @@ from tests.factories.catalog import make_sku
 from tests.factories.people import PASSWORD, make_user
 from tests.factories.sales import StripeDesk, check_out, make_cart, make_shipping
 from tests.races import Race
-from webapp.accounts.models import Address, Member, User
+from webapp.accounts.models import Address, Member, SessionEnd, User
+from webapp.accounts.services.sessions import end_all
+from webapp.core.audit import SYSTEM
 from webapp.core.db import db
 from webapp.core.models import Shop
 from webapp.orders.models import (
     Cart,
     CartDiscount,
     CartSku,
+    Checkout,
     CheckoutState,
     DiscountCode,
     DiscountKind,
@@ -267,6 +270,47 @@ def test_logging_out_leaves_no_cart_in_the_browser_but_keeps_it_for_the_next_log
     client.post("/logout")
     log_in(client)
     assert f'name="quantity-{bowl.id}" value="2"' in client.get("/cart").text
+
+
+def end_logins(user: User) -> None:
+    end_all(user.id, SessionEnd.EVERYWHERE, SYSTEM)
+    db.session.commit()
+
+
+def test_a_login_that_ended_by_itself_leaves_the_members_cart_to_the_member(
+    alice: User, client: FlaskClient, session: Session
+) -> None:
+    bowl = make_sku()
+    log_in(client)
+    put_in(client, bowl.id, 2)
+    hers = session.scalars(select(Cart)).one()
+    kept, country = hers.id, hers.country
+    total = view_cart(kept, session.get_one(Shop, 1)).quote.total_amount
+    end_logins(alice)
+    client.post("/cart/update", data={"remove": bowl.id})
+    client.post("/cart/shipping", data={"country": "CH"})
+    client.post("/checkout", data={"seen_total": total, "seen_currency": "usd"})
+    assert contents(kept) == {bowl.id: 2}
+    assert session.get_one(Cart, kept).country == country
+    assert session.scalars(select(Checkout.id)).all() == []
+    put_in(client, bowl.id)
+    assert contents(kept) == {bowl.id: 2}
+    assert f'name="quantity-{bowl.id}" value="1"' in client.get("/cart").text
+    log_in(client)
+    assert f'name="quantity-{bowl.id}" value="3"' in client.get("/cart").text
+
+
+def test_a_closed_cart_is_told_of_once_and_its_cookie_goes(
+    alice: User, client: FlaskClient
+) -> None:
+    log_in(client)
+    put_in(client, make_sku().id)
+    end_logins(alice)
+    page = client.get("/cart").text
+    assert "Your cart is empty" in page
+    assert "Sign in to go on with the cart that was filled here." in page
+    assert 'class="count"' not in page
+    assert "Sign in to go on" not in client.get("/cart").text
 
 
 def test_a_members_cart_starts_with_the_country_of_their_default_address(

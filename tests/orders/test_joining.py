@@ -14,7 +14,7 @@ from tests.factories.orders import make_orders, member_id_of
 from tests.factories.people import browser_of, make_user
 from tests.factories.sales import StripeDesk, check_out, make_cart, make_shipping
 from tests.races import Race
-from webapp.accounts.models import Prospect, ProspectSource, User
+from webapp.accounts.models import Prospect, ProspectSource, Role, User
 from webapp.accounts.services.prospects import note_prospect
 from webapp.core import clock
 from webapp.core.db import db
@@ -95,6 +95,23 @@ def test_an_address_that_is_only_claimed_gets_no_orders(
     order = buy(stripe_desk, client)
     assert order.member_id is None
     assert order.prospect_id is not None
+
+
+def test_what_staff_buy_while_logged_in_is_theirs_too(
+    app: Flask, client: FlaskClient, session: Session, stripe_desk: StripeDesk
+) -> None:
+    olive = make_user("olive@example.com", role=Role.STAFF)
+    make_shipping()
+    cart_id = make_cart((make_sku().id, 1))
+    session.get_one(Cart, cart_id).user_id = olive.id
+    session.commit()
+    checkout = check_out(cart_id)
+    stripe_desk.pay(checkout)
+    stripe_desk.deliver(client, "checkout.session.completed")
+    drain_events()
+    order = session.scalars(select(Order)).one()
+    assert (order.member_id, order.prospect_id) == (member_id_of(olive), None)
+    assert f"/account/orders/{order.number}" in browser_of(app, olive).get("/account/orders").text
 
 
 def test_what_a_member_buys_is_theirs_whatever_address_they_pay_with(

@@ -2,9 +2,8 @@
 
 import click
 from flask.cli import with_appcontext
-from sqlalchemy import select
 
-from webapp.campaigns.models import Ad
+from webapp.campaigns.queries import find_ad
 from webapp.campaigns.services.ads import AdDetails, create_ad
 from webapp.core.audit import OPERATOR
 from webapp.core.commands import Sentences
@@ -24,7 +23,7 @@ def ads() -> None:
 @with_appcontext
 def create(code: str, name: str, landing: str, if_missing: bool) -> None:
     """Make an advertisement: /a/CODE leads to its page, and visits are counted."""
-    if if_missing and db.session.scalar(select(Ad.id).where(Ad.code == code.lower())) is not None:
+    if if_missing and find_ad(code) is not None:
         click.echo(f"The advertisement {code} is there already.")
         return
     ad = create_ad(code, AdDetails(name, landing), OPERATOR)

@@ -1,6 +1,5 @@
 """What visitors did, in figures: each a single statement over a span of time, days in UTC."""
 
-import uuid
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -151,17 +150,6 @@ def list_script_errors(since: datetime, until: datetime, limit: int = 20) -> lis
         .limit(limit)
     )
     return [ScriptError(*row) for row in db.session.execute(statement)]
-
-
-def list_events_of(user_id: uuid.UUID, limit: int = 50) -> list[ClientEvent]:
-    """Return the last things somebody did while logged in, the newest first."""
-    statement = (
-        select(ClientEvent)
-        .where(ClientEvent.user_id == user_id)
-        .order_by(ClientEvent.at.desc(), ClientEvent.id.desc())
-        .limit(limit)
-    )
-    return list(db.session.scalars(statement))
 
 
 def _day() -> ColumnElement[date]:

@@ -24,7 +24,6 @@ TOPICS = (
     Topic(MailTopic.OFFERS, "Offers", "Sales and codes, for as long as they last."),
     Topic(MailTopic.REMINDERS, "Reminders", "When something waits in your cart."),
 )
-TITLES = {each.topic: each.title for each in TOPICS}
 
 
 @dataclass(frozen=True, slots=True)

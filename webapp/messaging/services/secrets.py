@@ -10,7 +10,7 @@ from webapp.core.db import db
 from webapp.messaging.models import Mail, MailState
 
 REMOVED = "This mail held a key to an account. What it said was removed when it was sent."
-# No key in a mail lasts longer.
+# No key that opens something without a login lasts longer.
 KEYS_LAST = timedelta(days=3)
 
 

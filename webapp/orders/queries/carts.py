@@ -101,6 +101,12 @@ def find_cart(cart_id: uuid.UUID | None) -> Cart | None:
     )
 
 
+def is_anothers_cart(cart_id: uuid.UUID, user_id: uuid.UUID | None) -> bool:
+    """Say whether a cart is a member's, and not this user's (None: nobody is logged in)."""
+    owner = db.session.scalar(select(Cart.user_id).where(Cart.id == cart_id))
+    return owner is not None and owner != user_id
+
+
 def count_cart(cart_id: uuid.UUID | None) -> int:
     """Return the number of pieces in a cart, 0 for none."""
     if cart_id is None:

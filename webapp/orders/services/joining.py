@@ -21,7 +21,7 @@ def join_guest_orders(user_id: uuid.UUID) -> int:
     )
     if email is None:
         return 0
-    _take_turns(email)
+    take_turns(email)
     member_id = convert(user_id)
     if member_id is None:
         return 0
@@ -42,18 +42,19 @@ def find_guest_buyer(email: str, name: str) -> tuple[int | None, int | None]:
 
     The prospect is made where nobody knew the address. Flushes.
     """
-    _take_turns(email)
+    take_turns(email)
     member_id = find_verified_member_id(email)
     if member_id is not None:
         return member_id, None
     return None, note_prospect(email, ProspectSource.PURCHASE, name).id
 
 
-def _take_turns(email: str) -> None:
+def take_turns(email: str) -> None:
     """Let a guest's order and the address's verification never overlook each other.
 
     Either the order's transaction is over before the orders are joined, and the order is among
     them; or it begins to look for the member after the address was verified, and finds them.
+    An erasure takes its turn too: a guest's order is written before it, and found, or is new.
     """
     db.session.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"),

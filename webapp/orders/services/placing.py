@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 
-from webapp.accounts.models import Member
+from webapp.accounts.services.profile import make_member
 from webapp.catalog.services import stock
 from webapp.core import clock
 from webapp.core.db import db
@@ -213,9 +213,7 @@ def _note(order: Order) -> str:
 def _buyer(session: gateway.Session, cart: Cart | None) -> tuple[int | None, int | None]:
     """Return the member behind the cart, else the member or prospect of the payment's address."""
     if cart is not None and cart.user_id is not None:
-        member = db.session.scalar(select(Member.id).where(Member.user_id == cart.user_id))
-        if member is not None:
-            return member, None
+        return make_member(cart.user_id).id, None
     return find_guest_buyer(session.email, session.name)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Table, and_, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Table, and_, delete, func, or_, select, update
 
 from webapp.catalog.models import Product, ProductSku
 from webapp.core.db import Base, db
@@ -27,6 +27,7 @@ from webapp.orders.models import (
     ShipmentLine,
 )
 from webapp.orders.queries import LIVE
+from webapp.orders.services.joining import take_turns
 
 BATCH = 200
 BOOKS = "What was sold, for how much, with which tax, when, to which country: kept by tax law."
@@ -153,9 +154,7 @@ def _cart_rows(person: Person) -> Iterator[dict[str, Any]]:
 def follow(person: Person) -> Trail:
     """Lock the person's orders, and return what leads from them to other traces."""
     for address in sorted(person.addresses):
-        # A guest's order of this address is written before us, and found, or after us, and new.
-        name = {"name": f"buyer:{address}"}
-        db.session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), name)
+        take_turns(address)
     orders = db.session.execute(
         select(Order.id, Order.checkout_id, Order.phone)
         .where(_owned(person))

@@ -56,7 +56,7 @@ function asJson(credential) {
 class Refused extends Error {}
 
 // A redirect means that something else comes first, like showing a credential again: go there.
-async function ask(form, url, body) {
+async function ask(form, url, body, signal) {
   const answer = await fetch(url, {
     method: "POST",
     headers: {
@@ -65,6 +65,7 @@ async function ask(form, url, body) {
       "X-CSRFToken": form.elements.csrf_token.value,
     },
     body: JSON.stringify(body),
+    signal,
   });
   if (answer.redirected) {
     location.assign(answer.url);
@@ -89,8 +90,9 @@ const remembers = () => Boolean(document.querySelector('input[name="remember"]')
 async function login(form, mediation) {
   const { options, verify, next, secondStep } = form.dataset;
   const sent = { second_step: secondStep === "true" };
-  const publicKey = forKnown(await ask(form, options, sent));
-  const signal = waiting.signal;
+  // Its own from the start: whatever begins while we ask ends this one, and has a signal itself.
+  const { signal } = waiting;
+  const publicKey = forKnown(await ask(form, options, sent, signal));
   const credential = await navigator.credentials.get({ publicKey, signal, ...mediation });
   form.setAttribute("aria-busy", "true");
   const told = await ask(form, verify, {

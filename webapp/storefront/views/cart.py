@@ -14,7 +14,7 @@ from webapp.core.shop import get_shop
 from webapp.orders.errors import CartError, EmailNeeded
 from webapp.orders.queries import find_cart, view_cart
 from webapp.orders.services import cart as carts
-from webapp.storefront.cart_cookie import keep_cart, read_cart_id
+from webapp.storefront.cart_cookie import forget_cart, keep_cart, read_cart_id
 from webapp.storefront.forms import (
     MAX_QUANTITY,
     AddForm,
@@ -25,7 +25,11 @@ from webapp.storefront.forms import (
     read_cart_change,
 )
 from webapp.storefront.views.blueprint import blueprint
-from webapp.storefront.views.member_cart import find_cart_elsewhere, open_visitors_cart
+from webapp.storefront.views.member_cart import (
+    find_cart_elsewhere,
+    find_visitors_cart,
+    open_visitors_cart,
+)
 
 CHANGES = "120 per minute"
 GUESSES = "15 per minute; 60 per hour"
@@ -34,11 +38,14 @@ GUESSES = "15 per minute; 60 per hour"
 @blueprint.get("/cart")
 @open_to(EVERYONE)
 def cart() -> Response:
-    cart_id = read_cart_id()
+    cart_id = find_visitors_cart()
     view = view_cart(cart_id, get_shop())
     elsewhere = find_cart_elsewhere() if view.empty else None
     if elsewhere is not None:
         cart_id, view = elsewhere, view_cart(elsewhere, get_shop())
+    closed = cart_id is None and read_cart_id() is not None
+    if closed:
+        flash("Sign in to go on with the cart that was filled here.", "info")
     page = make_response(
         render_template(
             "storefront/cart.html",
@@ -49,11 +56,13 @@ def cart() -> Response:
             country=view.country,
             shipping_methods=view.shipping_methods,
             code_to_confirm=request.args.get("code", "")[:64],
-            **({"cart_count": view.pieces} if elsewhere is not None else {}),
+            cart_count=view.pieces,
         )
     )
     if elsewhere is not None:
         keep_cart(page, elsewhere)
+    if closed:
+        forget_cart(page)
     page.headers["Cache-Control"] = "private, no-store"
     if cart_id is not None and any(line.notice for line in view.lines):
         # Told once: from here on the visitor knows these prices.
@@ -98,7 +107,7 @@ def _product_path(sku_id: int) -> str:
 @limiter.limit(CHANGES, override_defaults=False)
 def update_cart() -> Response:
     change = read_cart_change(request.form)
-    found = find_cart(read_cart_id())
+    found = find_cart(find_visitors_cart())
     if found is None:
         flash("Your cart is empty.", "error")
         return _to_cart()
@@ -135,7 +144,7 @@ def choose_shipping() -> Response:
     if not form.validate():
         flash(form.sentence(), "error")
         return _to_cart()
-    cart_id = read_cart_id()
+    cart_id = find_visitors_cart()
     if cart_id is None:
         return _to_cart()
     try:
@@ -155,7 +164,7 @@ def apply_discount() -> Response:
     if not form.validate():
         flash(form.sentence(), "error")
         return _to_cart()
-    cart_id = read_cart_id()
+    cart_id = find_visitors_cart()
     if cart_id is None:
         return _to_cart()
     try:
@@ -178,7 +187,7 @@ def apply_discount() -> Response:
 @limiter.limit(CHANGES, override_defaults=False)
 def remove_discount() -> Response:
     form = DiscountForm()
-    cart_id = read_cart_id()
+    cart_id = find_visitors_cart()
     if form.validate() and cart_id is not None:
         try:
             carts.remove_discount(cart_id, form.code.data)

@@ -16,6 +16,7 @@ from webapp.payments.errors import StripeUnavailable
 from webapp.storefront.cart_cookie import forget_cart, read_cart_id
 from webapp.storefront.forms import CheckoutForm, Incomplete
 from webapp.storefront.views.blueprint import blueprint
+from webapp.storefront.views.member_cart import find_visitors_cart
 
 # Each press may promise stock for half an hour: nobody needs more of them than this.
 ATTEMPTS = "30 per minute"
@@ -30,7 +31,7 @@ def checkout() -> Response:
     form = CheckoutForm()
     if not form.validate():
         raise Incomplete
-    cart_id = read_cart_id()
+    cart_id = find_visitors_cart()
     if cart_id is None:
         flash("Your cart is empty.", "error")
         return redirect(url_for("storefront.cart"), 303)

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 from webapp.accounts.models import User
 from webapp.accounts.signals import logged_in, logged_out
 from webapp.core.shop import get_shop
-from webapp.orders.queries import find_cart
+from webapp.orders.queries import find_cart, is_anothers_cart
 from webapp.orders.services import cart as carts
 from webapp.orders.services.cart_merging import (
     Settled,
@@ -30,9 +30,20 @@ def bring_carts_together(_sender: object, user: User) -> None:
 
 
 @logged_out.connect
-def leave_no_cart_behind(_sender: object, user: User) -> None:  # noqa: ARG001 - the signal's shape
+def leave_no_cart_behind(_sender: object, **_about: object) -> None:
     if has_request_context():
         _point_cookie_at(None)
+
+
+def find_visitors_cart() -> uuid.UUID | None:
+    """Return the cart of the cookie; None where it is a member's who isn't logged in here.
+
+    A login may end without a logout: unused for too long, or from another device. Whoever sits
+    at the browser then neither sees that cart nor buys in the member's name.
+    """
+    cart_id = read_cart_id()
+    user_id = current_user.id if current_user.is_authenticated else None
+    return None if cart_id is not None and is_anothers_cart(cart_id, user_id) else cart_id
 
 
 def open_visitors_cart() -> uuid.UUID:
@@ -42,7 +53,7 @@ def open_visitors_cart() -> uuid.UUID:
         _tell(settled)
         if settled.cart_id is not None:
             return settled.cart_id
-    found = find_cart(read_cart_id())
+    found = find_cart(find_visitors_cart())
     return found.id if found is not None else carts.open_cart(get_shop()).id
 
 
