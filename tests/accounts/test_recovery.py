@@ -23,11 +23,6 @@ CODE = r"<code>([A-Z0-9-]{19})</code>"
 
 
 @pytest.fixture
-def alice(client: FlaskClient) -> User:
-    return make_user()
-
-
-@pytest.fixture
 def browser(app: Flask, alice: User) -> FlaskClient:
     browser = browser_of(app, alice)
     switch_on(browser)

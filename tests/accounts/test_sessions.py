@@ -27,11 +27,6 @@ HERE = "/account/security"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:141.0) Gecko/20100101 Firefox/141.0"
 
 
-@pytest.fixture
-def alice(client: FlaskClient) -> User:
-    return make_user()
-
-
 @contextmanager
 def later(**passed: float) -> Iterator[None]:
     with clock.frozen(clock.now() + timedelta(**passed)):

@@ -24,16 +24,6 @@ HERE = "/account/security"
 NOON = datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC)
 
 
-@pytest.fixture
-def alice(client: FlaskClient) -> User:
-    return make_user()
-
-
-@pytest.fixture
-def browser(app: Flask, alice: User) -> FlaskClient:
-    return browser_of(app, alice)
-
-
 def begin(browser: FlaskClient) -> str:
     """Start setting up an app; returns the key that the page shows."""
     answer = browser.post(f"{HERE}/totp", follow_redirects=True)

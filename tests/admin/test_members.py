@@ -12,14 +12,13 @@ from sqlalchemy.orm import Session
 from tests.admin.conftest import DOOR, Enter, act, counting, make_order
 from tests.admin.people import add_consent, member_of
 from tests.admin.rows import add_mail
-from tests.factories.people import browser_of, make_user
+from tests.factories.people import browser_of, make_user, passkey_of
 from webapp.accounts.models import (
     Address,
     IdentityProvider,
     LinkedIdentity,
     LoginSession,
     Member,
-    Passkey,
     PersonNote,
     Role,
     SessionEnd,
@@ -133,14 +132,7 @@ def fill(session: Session, member: Member) -> None:
             Address(
                 member_id=member.id, name="Alice", line1="1 Mill Lane", city="York", country="GB"
             ),
-            Passkey(
-                user_id=user.id,
-                credential_id=b"id",
-                public_key=b"a public key",
-                sign_count=1,
-                transports=[],
-                name="Laptop",
-            ),
+            passkey_of(user.id),
             LinkedIdentity(
                 user_id=user.id, provider=IdentityProvider.GOOGLE, subject="subject-at-google"
             ),

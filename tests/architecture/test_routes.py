@@ -1,7 +1,5 @@
 """Who may call what: every address of the app says so, and the door holds everyone to it."""
 
-from collections.abc import Iterator
-
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -9,15 +7,12 @@ from sqlalchemy.orm import Session
 
 from admin.base import Guarded
 from tests.attacks.routes import MUTATING, Route, routes_of
-from tests.conftest import make_config
 from tests.factories.people import browser_of, make_user
-from tests.services import Addresses, Database
+from tests.other_apps import MakeApp
 from webapp.accounts.models import Role
 from webapp.accounts.permissions import Permission, allows
 from webapp.core.access import EVERYONE, MEMBERS, NOBODY
-from webapp.core.db import db
 from webapp.core.security import csrf
-from wsgi import create_app
 
 # Whoever calls these can't have a token of ours: Stripe signs what it sends, and Apple's answer to
 # a sign-in is a form that another site posts, held to its own state and nonce.
@@ -38,17 +33,9 @@ def undeclared(app: Flask) -> list[Route]:
 
 
 @pytest.fixture
-def another_app(
-    addresses: Addresses,
-    database: Database,
-    clean_redis: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Flask]:
-    uploads = tmp_path_factory.mktemp("uploads")
-    other = create_app(make_config(addresses, database, clean_redis, uploads))
-    yield other
-    with other.app_context():
-        db.engine.dispose()
+def another_app(make_app: MakeApp) -> Flask:
+    """An app that a test may add routes to."""
+    return make_app()
 
 
 def test_every_route_says_who_may_call_it(app: Flask) -> None:

@@ -7,10 +7,10 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from tests.attacks.cast import Cast
-from tests.attacks.conftest import MakeApp
 from tests.attacks.intruder import JSON, Intruder, is_csrf_refusal, signed_csrf
 from tests.attacks.picture import TRACES, changed, picture
 from tests.attacks.routes import Argument, Route, open_routes, routes_of
+from tests.other_apps import MakeApp
 
 HTTPS = "https://localhost"
 PEOPLE = ["guest", "alice", "owner"]

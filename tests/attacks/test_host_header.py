@@ -7,9 +7,9 @@ from flask import Flask
 from sqlalchemy import select
 
 from tests.attacks.cast import ALICE, PASSWORD, Cast
-from tests.attacks.conftest import MakeApp
 from tests.attacks.intruder import Intruder
 from tests.attacks.routes import open_routes
+from tests.other_apps import MakeApp
 from webapp.core.db import db
 from webapp.core.models import Job
 from webapp.core.queue import due_job_ids, perform

@@ -4,6 +4,7 @@ import pytest
 import requests
 
 from tests.attacks.crawler import Crawler, submit
+from tests.attacks.pages import Form
 from tests.journeys.conftest import Demo, demo
 
 __all__ = ["demo"]
@@ -50,21 +51,20 @@ def guest(demo: Demo) -> Crawler:
     return crawler
 
 
-def knows_password(names: set[str]) -> bool:
-    return "password" in names
+def enter(crawler: Crawler, path: str, **typed: str) -> str:
+    """Send the page's form that asks for a password; returns where that leads."""
+
+    def asks_for_password(form: Form) -> bool:
+        return "password" in {each.name for each in form.fields}
+
+    return submit(crawler, path, asks_for_password, **typed)
 
 
 @pytest.fixture(scope="module")
 def member(demo: Demo) -> Crawler:
     crawler = Crawler(demo.web, "member")
-    where = submit(
-        crawler,
-        "/register",
-        lambda form: knows_password({each.name for each in form.fields}),
-        email="visitor@example.com",
-        password="Quiet-Harbour-42",
-        agree="y",
-    )
+    who = {"email": "visitor@example.com", "password": "Quiet-Harbour-42"}
+    where = enter(crawler, "/register", **who, agree="y")
     assert where.endswith("/account"), where
     crawler.walk([*MEMBERS, "/", "/cart"], most=250)
     return crawler
@@ -73,13 +73,8 @@ def member(demo: Demo) -> Crawler:
 @pytest.fixture(scope="module")
 def owner(demo: Demo) -> Crawler:
     crawler = Crawler(demo.web, "owner")
-    where = submit(
-        crawler,
-        "/login",
-        lambda form: knows_password({each.name for each in form.fields}),
-        email=demo.ready["admin"]["email"],
-        password=demo.ready["admin"]["password"],
-    )
+    admin = demo.ready["admin"]
+    where = enter(crawler, "/login", email=admin["email"], password=admin["password"])
     assert "/login" not in where, where
     crawler.walk(["/admin/", *MEMBERS], most=350)
     return crawler

@@ -5,9 +5,9 @@ from itsdangerous import URLSafeTimedSerializer
 from sqlalchemy import select
 
 from tests.attacks.cast import ALICE, BOB, PASSWORD, Cast
-from tests.attacks.conftest import MakeApp
 from tests.attacks.intruder import Intruder
 from tests.factories.people import make_user
+from tests.other_apps import MakeApp
 from webapp.accounts.models import LoginMethod, LoginSession, User
 from webapp.accounts.services.sessions import open_session, prove
 from webapp.core.audit import SYSTEM

@@ -20,6 +20,7 @@ from jobs.campaigns import drain_client_events, purge_client_events
 from tests.campaigns.conftest import VISITOR, list_events, make_event, send
 from tests.conftest import make_config
 from tests.factories.people import browser_of, make_user
+from tests.other_apps import create_quietly
 from tests.services import Addresses, Database
 from webapp.campaigns.models import ClientEvent, ClientEventKind
 from webapp.campaigns.services import events
@@ -29,7 +30,6 @@ from webapp.core.db import db
 from webapp.core.models import Shop
 from webapp.core.redis import redis_client
 from webapp.core.state import current_fork
-from wsgi import create_app
 
 
 class Killed(BaseException):
@@ -225,9 +225,7 @@ def own_app(
     addresses: Addresses, fresh_database: Database, clean_redis: str, tmp_path: Path
 ) -> Iterator[Flask]:
     """An app that commits for real, for threads that meet each other."""
-    handlers = logging.getLogger().handlers[:]
-    app = create_app(make_config(addresses, fresh_database, clean_redis, tmp_path, pool_size=8))
-    logging.getLogger().handlers[:] = handlers
+    app = create_quietly(make_config(addresses, fresh_database, clean_redis, tmp_path, pool_size=8))
     with app.app_context():
         db.session.add(Shop(name="Northwind Goods"))
         db.session.commit()

@@ -1,24 +1,19 @@
 """What every answer carries, whatever it answers: pages, errors, files, JSON, the back office."""
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection
 from werkzeug.test import TestResponse
 
 from tests.attacks.cast import Cast, gather
 from tests.attacks.intruder import Intruder
 from tests.attacks.pages import Page
 from tests.attacks.routes import open_routes
-from tests.conftest import connect_through
+from tests.other_apps import MakeApp
 from webapp.core.config import Env, load_config
-from webapp.core.db import db
 from webapp.core.errors import ConfigError
-from webapp.core.limits import limiter
 from webapp.core.state import current_fork
-from wsgi import create_app
 
 ALWAYS = {
     "X-Frame-Options": "DENY",
@@ -214,17 +209,8 @@ def test_pages_with_forms_let_the_browser_say_where_it_is(app: Flask, cast: Cast
 
 
 @pytest.fixture
-def secure(app: Flask, connection: Connection) -> Iterator[Flask]:
-    config = app.extensions["startupwebapp"][0]
-    handlers = logging.getLogger().handlers[:]
-    made = create_app(config.model_copy(update={"base_url": HTTPS}))
-    logging.getLogger().handlers[:] = handlers
-    with made.app_context():
-        engine = db.engine
-        connect_through(made, connection)
-    yield made
-    limiter.enabled = False
-    engine.dispose()
+def secure(make_app: MakeApp) -> Flask:
+    return make_app(base_url=HTTPS)
 
 
 def test_over_https_browsers_are_told_to_stay_there(secure: Flask, stranger: Intruder) -> None:

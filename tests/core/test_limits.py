@@ -4,7 +4,7 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,14 +13,13 @@ from flask import Flask
 
 from tests.conftest import make_config
 from tests.factories.sales import sign_payload
+from tests.other_apps import MakeApp, create_quietly
 from tests.services import ROOT, Addresses, Database
 from webapp.core.config import Config, Env
 from webapp.core.db import db
 from webapp.core.limits import limiter
-from wsgi import create_app
 
 ALICE, BOB = "192.0.2.1", "192.0.2.2"
-MakeApp = Callable[..., Flask]
 
 # What one process of several does: press on for so long, and say how often it was let in.
 PRESSING = """
@@ -41,12 +40,10 @@ def make(
     made: list[Flask] = []
 
     def app(**changes: object) -> Flask:
-        handlers = logging.getLogger().handlers[:]
         values: dict[str, object] = {"app_env": Env.DEVELOPMENT, "request_limit": "20 per hour"}
         redis = str(changes.pop("redis_url", clean_redis))
         config = make_config(addresses, database, redis, tmp_path, **(values | changes))
-        made.append(create_app(config))
-        logging.getLogger().handlers[:] = handlers
+        made.append(create_quietly(config))
         return made[-1]
 
     yield app

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import requests
 from playwright.sync_api import Browser, Page, sync_playwright
+from redis import Redis
 
 from sandbox.ports import free_port
 
@@ -92,6 +93,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     finally:
         process.terminate()
         process.wait(60)
+
+
+@pytest.fixture
+def patient(demo: Demo) -> None:
+    """All journeys come from one address: forget how often it has tried."""
+    with Redis.from_url(demo.ready["redis_url"]) as redis:
+        for key in redis.scan_iter("*limit*"):
+            redis.delete(key)
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from redis import Redis
 
 from sandbox.seed import STAFF_EMAIL
 from tests.journeys.conftest import Demo
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("journeys")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.xdist_group("journeys"),
+    pytest.mark.usefixtures("patient"),
+]
 
 PASSWORD = "Quiet-Harbour-42"
 PAYING = {
@@ -26,14 +29,6 @@ PAYING = {
     "cvc": "123",
 }
 SHIRT, TOP = "Ocean Blue Shirt", "Classic Varsity Top"
-
-
-@pytest.fixture(autouse=True)
-def patient(demo: Demo) -> None:
-    """All journeys come from one address: forget how often it has tried."""
-    with Redis.from_url(demo.ready["redis_url"]) as redis:
-        for key in redis.scan_iter("*limit*"):
-            redis.delete(key)
 
 
 @pytest.fixture
