@@ -252,7 +252,7 @@ def collect_ids(user_id: uuid.UUID, member_id: int, order: Order) -> dict[str, l
                 continue
             key = mapper.primary_key[0]
             found = db.session.scalars(select(key).where(mapper.columns[column] == owner))
-            ids.setdefault(mapper.local_table.name, []).extend(found)  # type: ignore[attr-defined]
+            ids.setdefault(model.__tablename__, []).extend(found)
     mails = db.session.scalars(select(Mail.id).where(Mail.recipient == ALICE))
     ids["mail"] = list(mails)
     return ids

@@ -113,12 +113,11 @@ def test_somebody_shut_out_is_out_everywhere(app: Flask, cast: Cast) -> None:
 def test_a_cookie_of_another_fork_opens_nothing(app: Flask, cast: Cast) -> None:
     token = open_session(cast.alice, LoginMethod.PASSWORD, SYSTEM)
     db.session.commit()
+    assert app.secret_key
     theirs = Fork("another", app.extensions["startupwebapp"][1].uploads_root)
     for salt in (theirs.salt("session"), "cookie-session", "session"):
         signer = URLSafeTimedSerializer(
-            app.secret_key,  # type: ignore[arg-type]
-            salt=salt,
-            signer_kwargs={"key_derivation": "hmac"},
+            app.secret_key, salt=salt, signer_kwargs={"key_derivation": "hmac"}
         )
         assert not is_in(with_cookie(app, str(signer.dumps({"_user_id": token, "_fresh": True}))))
 

@@ -11,6 +11,7 @@ from tests.attacks.intruder import Intruder
 from tests.attacks.pages import Page
 from tests.attacks.routes import open_routes
 from tests.other_apps import MakeApp
+from webapp.core.access import EVERYONE, open_to
 from webapp.core.config import Env, load_config
 from webapp.core.errors import ConfigError
 from webapp.core.state import current_fork
@@ -111,10 +112,11 @@ def test_a_refusal_is_guarded(app: Flask, cast: Cast) -> None:
 def test_a_mistake_of_ours_is_guarded_and_tells_nothing(
     app: Flask, stranger: Intruder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    @open_to(EVERYONE)
     def broken() -> str:
         raise RuntimeError("secret-detail at /srv/app/models.py")
 
-    monkeypatch.setitem(app.view_functions, "storefront.robots", mark(app, broken))
+    monkeypatch.setitem(app.view_functions, "storefront.robots", broken)
     monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)
     for accept in ("text/html", "application/json"):
         answer = stranger.get("/robots.txt", headers={"Accept": accept})
@@ -122,11 +124,6 @@ def test_a_mistake_of_ours_is_guarded_and_tells_nothing(
         assert_guarded(answer)
         for leak in ("secret-detail", "Traceback", "RuntimeError", ".py"):
             assert leak not in answer.text
-
-
-def mark(app: Flask, view: Callable[[], str]) -> Callable[[], str]:
-    view.open_to = "everyone"  # type: ignore[attr-defined]
-    return view
 
 
 def test_files_pictures_and_copies_are_guarded(stranger: Intruder) -> None:
