@@ -62,6 +62,7 @@ def test_the_answer_and_the_statements_are_the_same_for_every_address(
     assert "If there is an account" in seen[1][1]
     assert [mail.recipient for mail in mails()] == [ALICE]
     told = session.scalars(select(Job)).all()
+    assert told
     assert not [job for job in told if "@" in f"{job.args}{job.subject}"]
 
 

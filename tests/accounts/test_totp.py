@@ -200,6 +200,7 @@ def test_a_second_one_is_refused_and_the_first_stays(browser: FlaskClient, alice
 
 def test_setting_up_can_be_cancelled(browser: FlaskClient, session: Session) -> None:
     begin(browser)
+    assert session.scalars(select(Totp)).all() != []
     browser.post(f"{HERE}/totp/cancel")
     assert session.scalars(select(Totp)).all() == []
 

@@ -315,7 +315,9 @@ def test_a_member_who_is_not_there_is_a_404(owner: FlaskClient, key: str) -> Non
 def test_what_a_member_typed_is_shown_as_text(owner: FlaskClient, session: Session) -> None:
     member = member_of(make_user(name="<script>alert(1)</script>"))
     for path in ("/admin/members/", path_of(member)):
-        assert "<script>alert" not in owner.get(path).text
+        page = owner.get(path).text
+        assert "<script>alert" not in page
+        assert "&lt;script&gt;alert" in page
 
 
 def test_money_that_went_back_is_not_counted(owner: FlaskClient, session: Session) -> None:

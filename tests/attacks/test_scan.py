@@ -151,14 +151,19 @@ def test_search_engines_are_kept_from_what_is_private(demo: Demo) -> None:
         assert any(path.startswith(each) for each in closed), (path, closed)
     assert "/" not in closed
     listed = requests.get(f"{demo.web}/sitemap-collections.xml", timeout=30).text
+    assert "<loc>" in listed
     for path in ("/admin", "/account", "/login"):
         assert path not in listed
 
 
 def test_a_log_in_the_demo_tells_no_more_than_it_must(demo: Demo, member: Crawler) -> None:
     """Neither the address nor the password of who was just there stands in any log."""
+    read = {}
     for log in (demo.state / "logs").glob("*"):
         if log.is_file() and "mailbox" not in log.name:
             text = log.read_text(errors="replace")
             assert "visitor@example.com" not in text, log.name
             assert "Quiet-Harbour-42" not in text, log.name
+            read[log.name] = text
+    assert {"web.log", "worker.log"} <= set(read), sorted(read)
+    assert "mail sent" in read["worker.log"], "the visit left no trace: nothing was searched"

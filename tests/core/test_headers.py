@@ -173,36 +173,43 @@ def test_every_page_there_is_is_guarded_and_plain(app: Flask, cast: Cast, name: 
 def test_private_pages_are_kept_by_no_cache(app: Flask, cast: Cast, name: str) -> None:
     """A page for somebody logged in says no-store; "back" after logging out shows nothing."""
     browser = cast.browser(name)
-    kept = []
+    kept, seen = [], 0
     for route in open_routes(app):
         if "GET" not in route.methods or route.audience == "everyone":
             continue
         answer = browser.get(route.address())
+        seen += answer.status_code == 200
         if answer.status_code == 200 and "no-store" not in answer.headers.get("Cache-Control", ""):
             kept.append(route.rule)
     assert kept == []
+    assert seen > 10
 
 
 def test_what_is_cached_for_all_sets_no_cookie(app: Flask, cast: Cast) -> None:
     browser = cast.browser("alice")
+    cached = set()
     for route in open_routes(app):
         if "GET" in route.methods:
             answer = browser.get(route.address())
             if answer.cache_control.public:
                 assert not answer.headers.getlist("Set-Cookie"), route.rule
+                cached.add(route.rule)
+    assert {"/brand.css", "/robots.txt", "/sitemap.xml"} <= cached, cached
 
 
 def test_pages_with_forms_let_the_browser_say_where_it_is(app: Flask, cast: Cast) -> None:
     """Over HTTPS a form counts only with its page's address; "no-referrer" would take that away."""
     for name in ("guest", "alice", "owner"):
-        browser = cast.browser(name)
+        browser, asking = cast.browser(name), 0
         for route in open_routes(app):
             if "GET" in route.methods:
                 answer = browser.get(route.address())
                 if answer.mimetype == "text/html" and answer.status_code == 200:
                     posts = [form for form in Page(answer.text).forms if form.method == "POST"]
+                    asking += bool(posts)
                     if posts:
                         assert answer.headers["Referrer-Policy"] != "no-referrer", route.rule
+        assert asking > 3, name
 
 
 @pytest.fixture

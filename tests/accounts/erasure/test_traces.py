@@ -88,6 +88,7 @@ def test_an_open_copy_of_data_dies_with_the_person(
     export_id = export.id
     written = exporting.write_copy(export_id, jobs.privacy._chapters(identify(user)))
     assert export.state is ExportState.REQUESTED
+    assert find_in_files(current_fork().upload_folder, ALICE.marks)
     close(user)
     erase(run_jobs)
     assert not exporting.finish_copy(export_id, written)
