@@ -1,49 +1,34 @@
-"""What tests of accounts ask for: an app that counts requests, and the mails it wrote."""
+"""What tests of accounts ask for: Alice, her browser and the mails that accounts wrote."""
 
-import logging
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tests.conftest import Visitor, connect_through, make_config
-from tests.services import Addresses, Database
-from webapp.core.config import Env
-from webapp.core.db import db
+from tests.factories.people import browser_of, make_user
+from webapp.accounts.models import User
 from webapp.core.models import Job
 from webapp.core.queue import due_job_ids, perform
-from webapp.core.security import limiter
 from webapp.core.state import current_fork
 from webapp.messaging.models import Mail
-from wsgi import create_app
 
 Mails = Callable[[], list[Mail]]
 
 
 @pytest.fixture
-def limited(
-    app: Flask, connection: Connection, addresses: Addresses, database: Database, redis_url: str
-) -> Iterator[FlaskClient]:
-    """A visitor of an app that counts requests, as every app but the tests' does."""
-    config = make_config(
-        addresses, database, redis_url, Path(app.instance_path), app_env=Env.DEVELOPMENT
-    )
-    handlers = logging.getLogger().handlers[:]
-    counting = create_app(config)
-    logging.getLogger().handlers[:] = handlers
-    counting.config["WTF_CSRF_ENABLED"] = False
-    with counting.app_context():
-        engine = db.engine
-        connect_through(counting, connection)
-    counting.test_client_class = Visitor
-    yield counting.test_client()
-    limiter.enabled = False
-    engine.dispose()
+def alice(client: FlaskClient) -> User:
+    """A member; forms need no CSRF token."""
+    return make_user()
+
+
+@pytest.fixture
+def browser(app: Flask, alice: User) -> FlaskClient:
+    """Her browser, in which she has just logged in."""
+    return browser_of(app, alice)
 
 
 @pytest.fixture

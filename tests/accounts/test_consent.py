@@ -43,6 +43,7 @@ def test_saying_it_again_keeps_since_when(app: Flask, session: Session) -> None:
 
 def test_one_persons_answer_is_not_anothers(app: Flask) -> None:
     give_consent(EMAIL, MailTopic.OFFERS, True, "account")
+    assert wants(EMAIL, MailTopic.OFFERS)
     assert not wants("bob@example.com", MailTopic.OFFERS)
 
 

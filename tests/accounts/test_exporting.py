@@ -120,7 +120,17 @@ def test_the_copy_holds_everything_we_know(
     assert "dana@example.com" not in said, "staff are other people"
     for secret in ("-totp", "-public", "-credential", "-code", "argon2", "secret_hash"):
         assert secret not in said
-    assert not [mail for mail in told["mails"] if mail["kind"] == "export_ready" and mail["text"]]
+
+
+def test_a_copy_tells_of_the_mail_about_the_one_before_and_not_its_link(
+    client: FlaskClient, run_jobs: RunJobs
+) -> None:
+    alice = make_user(ALICE.email)
+    make_copy(alice, run_jobs)
+    with clock.frozen(clock.now() + timedelta(days=8)):
+        told = read(content_of(make_copy(alice, run_jobs)))
+    before = [mail for mail in told["mails"] if mail["kind"] == "export_ready"]
+    assert [mail["text"] for mail in before] == [None]
 
 
 def test_it_is_asked_for_on_a_page_and_comes_by_mail(

@@ -31,16 +31,6 @@ HERE = "/account/security"
 REFUSED = "That passkey could not be used here."
 
 
-@pytest.fixture
-def alice(client: FlaskClient) -> User:
-    return make_user()
-
-
-@pytest.fixture
-def browser(app: Flask, alice: User) -> FlaskClient:
-    return browser_of(app, alice)
-
-
 def options(browser: FlaskClient, path: str, **sent: object) -> dict[str, Any]:
     answer = browser.post(path, json=sent)
     assert answer.status_code == 200, answer.text

@@ -61,6 +61,7 @@ def test_the_welcome_mail_carries_the_link_and_no_name(client: FlaskClient, mail
 def test_links_are_made_from_the_shops_own_address(client: FlaskClient, mails: Mails) -> None:
     client.post("/register", data=form(), headers={"Host": "evil.example"})
     [mail] = mails()
+    assert "http://localhost/verify/" in mail.text
     assert "evil.example" not in mail.text + mail.html
 
 
@@ -144,7 +145,9 @@ def make_terms(version: str = "1") -> int:
 
 
 def test_without_terms_nothing_is_to_be_agreed(client: FlaskClient) -> None:
-    assert "I agree" not in client.get("/register").text
+    page = client.get("/register").text
+    assert "Create account" in page
+    assert "I agree" not in page
 
 
 def test_the_terms_in_force_are_agreed_to_with_the_time(

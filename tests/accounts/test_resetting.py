@@ -10,7 +10,7 @@ from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
 
 from tests.accounts.conftest import Mails, link_in
-from tests.factories.people import PASSWORD, browser_of, make_user
+from tests.factories.people import PASSWORD, browser_of, make_user, passkey_of
 from webapp.accounts.models import (
     LoginMethod,
     LoginSession,
@@ -62,6 +62,7 @@ def test_the_answer_and_the_statements_are_the_same_for_every_address(
     assert "If there is an account" in seen[1][1]
     assert [mail.recipient for mail in mails()] == [ALICE]
     told = session.scalars(select(Job)).all()
+    assert told
     assert not [job for job in told if "@" in f"{job.args}{job.subject}"]
 
 
@@ -173,16 +174,7 @@ def test_the_mailbox_shown_confirms_the_address_and_drops_keys_others_may_have_l
     client: FlaskClient, session: Session, mails: Mails
 ) -> None:
     alice = make_user(ALICE, verified=False, password="Planted-Harbour-42")
-    session.add(
-        Passkey(
-            user_id=alice.id,
-            credential_id=b"planted",
-            public_key=b"",
-            sign_count=0,
-            transports=[],
-            name="Planted",
-        )
-    )
+    session.add(passkey_of(alice.id))
     session.add(RecoveryCode(user_id=alice.id, code_hash="planted"))
     session.commit()
     path = ask(client, mails)

@@ -1,36 +1,22 @@
 """The second step of a login: who must take it, and that nothing opens before."""
 
-import logging
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tests.accounts.test_totp import code_of, switch_on
-from tests.conftest import Visitor, connect_through, make_config
 from tests.factories.people import PASSWORD, browser_of, make_user
-from tests.services import Addresses, Database
 from webapp.accounts.models import LoginSession, Role, User
 from webapp.accounts.services.passwords import set_password
 from webapp.core import clock
-from webapp.core.config import Env
-from webapp.core.db import db
 from webapp.core.models import AuditEntry, Shop
-from webapp.core.security import limiter
-from wsgi import create_app
 
 HERE = "/account/security"
 STEP = "/login/second-step"
-
-
-@pytest.fixture
-def alice(client: FlaskClient) -> User:
-    return make_user()
 
 
 @pytest.fixture
@@ -256,50 +242,29 @@ def test_a_code_is_a_proof_too(app: Flask, alice: User, key: str) -> None:
         assert "is removed" in inside.post(f"{HERE}/totp/remove", follow_redirects=True).text
 
 
-@pytest.fixture
-def limited(
-    app: Flask, connection: Connection, addresses: Addresses, database: Database, redis_url: str
-) -> Iterator[Flask]:
-    """An app that counts requests, as every app but the tests' does."""
-    config = make_config(
-        addresses, database, redis_url, Path(app.instance_path), app_env=Env.DEVELOPMENT
-    )
-    handlers = logging.getLogger().handlers[:]
-    counting = create_app(config)
-    logging.getLogger().handlers[:] = handlers
-    counting.config["WTF_CSRF_ENABLED"] = False
-    with counting.app_context():
-        engine = db.engine
-        connect_through(counting, connection)
-    counting.test_client_class = Visitor
-    yield counting
-    limiter.enabled = False
-    engine.dispose()
-
-
-def test_the_sixth_code_has_to_wait_and_says_how_long(limited: Flask, key: str) -> None:
-    browser = limited.test_client()
+def test_the_sixth_code_has_to_wait_and_says_how_long(limited_app: Flask, key: str) -> None:
+    browser = limited_app.test_client()
     first_step(browser)
     for _ in range(5):
         assert browser.post(STEP, data={"code": "000000"}).status_code == 401
     answer = browser.post(STEP, data={"code": code_of(key)})
     assert answer.status_code == 429
     assert 0 < int(answer.headers["Retry-After"]) <= 15 * 60
-    other = limited.test_client()
+    other = limited_app.test_client()
     first_step(other)
     assert other.post(STEP, data={"code": code_of(key)}).status_code == 429, "per user, not browser"
 
 
-def test_good_codes_do_not_use_the_tries_up(limited: Flask, key: str) -> None:
+def test_good_codes_do_not_use_the_tries_up(limited_app: Flask, key: str) -> None:
     for minutes in range(12):
         with clock.frozen(clock.now() + timedelta(minutes=minutes + 1)):
-            browser = limited.test_client()
+            browser = limited_app.test_client()
             first_step(browser)
             assert browser.post(STEP, data={"code": code_of(key)}).status_code == 303
 
 
-def test_guesses_of_the_password_at_the_proof_are_limited(limited: Flask, alice: User) -> None:
-    inside = browser_of(limited, alice)
+def test_guesses_of_the_password_at_the_proof_are_limited(limited_app: Flask, alice: User) -> None:
+    inside = browser_of(limited_app, alice)
     for _ in range(5):
         assert inside.post("/account/prove", data={"password": "Wrong-1-Pass"}).status_code == 400
     assert inside.post("/account/prove", data={"password": PASSWORD}).status_code == 429

@@ -27,16 +27,6 @@ def agree(browser: FlaskClient, terms: TermsOfUse) -> None:
     assert answer.location == "/account/orders"
 
 
-@pytest.fixture
-def alice(app: Flask, client: FlaskClient) -> User:
-    return make_user()
-
-
-@pytest.fixture
-def browser(app: Flask, alice: User) -> FlaskClient:
-    return browser_of(app, alice)
-
-
 def test_a_shop_without_terms_says_so_and_asks_for_nothing(browser: FlaskClient) -> None:
     assert "has not published any yet" in browser.get("/terms").text
     assert browser.get("/account").status_code == 200

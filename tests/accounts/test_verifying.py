@@ -1,6 +1,5 @@
 """Whose an address is: whoever opens the link, once, in time, for what it was made."""
 
-import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from sqlalchemy.orm import Session
 from tests.accounts.conftest import Mails, link_in
 from tests.conftest import make_config
 from tests.factories.people import PASSWORD, browser_of, make_user
+from tests.other_apps import create_quietly
 from tests.services import Addresses, cloned
 from webapp.accounts.errors import AddressTaken
 from webapp.accounts.models import LoginSession, Prospect, ProspectSource, SessionEnd, User
@@ -25,7 +25,6 @@ from webapp.core.audit import SYSTEM
 from webapp.core.db import db
 from webapp.core.models import AuditEntry, Job
 from webapp.core.signing import sign
-from wsgi import create_app
 
 ALICE = "alice@example.com"
 BOB = "bob@example.com"
@@ -177,9 +176,7 @@ def apart(
 ) -> Iterator[tuple[Flask, list[uuid.UUID]]]:
     """An app on a database of its own, where transactions meet, and four claims to one address."""
     with cloned(addresses, f"{addresses.database(worker)}_claims") as database:
-        handlers = logging.getLogger().handlers[:]
-        app = create_app(make_config(addresses, database, redis_url, tmp_path))
-        logging.getLogger().handlers[:] = handlers
+        app = create_quietly(make_config(addresses, database, redis_url, tmp_path))
         with app.app_context():
             ids = [make_user(verified=False).id for _ in range(4)]
             db.session.remove()

@@ -14,14 +14,13 @@ from admin.accounts.members import STATES
 from tests.admin.conftest import DOOR, Enter, act, counting, make_order
 from tests.admin.people import add_consent, member_of
 from tests.admin.rows import add_mail
-from tests.factories.people import browser_of, make_user
+from tests.factories.people import browser_of, make_user, passkey_of
 from webapp.accounts.models import (
     Address,
     IdentityProvider,
     LinkedIdentity,
     LoginSession,
     Member,
-    Passkey,
     PersonNote,
     Role,
     SessionEnd,
@@ -155,14 +154,7 @@ def fill(session: Session, member: Member) -> None:
             Address(
                 member_id=member.id, name="Alice", line1="1 Mill Lane", city="York", country="GB"
             ),
-            Passkey(
-                user_id=user.id,
-                credential_id=b"id",
-                public_key=b"a public key",
-                sign_count=1,
-                transports=[],
-                name="Laptop",
-            ),
+            passkey_of(user.id),
             LinkedIdentity(
                 user_id=user.id, provider=IdentityProvider.GOOGLE, subject="subject-at-google"
             ),
@@ -345,7 +337,9 @@ def test_a_member_who_is_not_there_is_a_404(owner: FlaskClient, key: str) -> Non
 def test_what_a_member_typed_is_shown_as_text(owner: FlaskClient, session: Session) -> None:
     member = member_of(make_user(name="<script>alert(1)</script>"))
     for path in ("/admin/members/", path_of(member)):
-        assert "<script>alert" not in owner.get(path).text
+        page = owner.get(path).text
+        assert "<script>alert" not in page
+        assert "&lt;script&gt;alert" in page
 
 
 def test_money_that_went_back_is_not_counted(owner: FlaskClient, session: Session) -> None:

@@ -91,20 +91,26 @@ def test_no_page_needs_what_the_policy_forbids(pages: dict[str, str]) -> None:
 
 
 def test_every_form_that_changes_something_carries_the_token(pages: dict[str, str]) -> None:
+    forms = 0
     for path, html in pages.items():
         for form in re.findall(r'<form[^>]*method="post".*?</form>', html, re.S):
             assert form.count('name="csrf_token"') == 1, (path, form[:200])
+            forms += 1
+    assert forms > len(pages)
 
 
 def test_every_field_has_a_label(pages: dict[str, str]) -> None:
+    fields = 0
     for path, html in pages.items():
         labelled = set(re.findall(r'<label[^>]* for="([^"]+)"', html))
         for tag in re.findall(r"<(?:input|select|textarea)[^>]*>", html):
             if 'type="hidden"' in tag or "aria-label" in tag:
                 continue
+            fields += 1
             identity = re.search(r' id="([^"]+)"', tag)
             wrapped = re.search(r"<label[^>]*>\s*" + re.escape(tag), html)
             assert wrapped or (identity and identity.group(1) in labelled), (path, tag)
+    assert fields > len(pages)
 
 
 def test_every_page_says_where_one_is(pages: dict[str, str]) -> None:

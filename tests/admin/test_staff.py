@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from tests.admin.conftest import DOOR, Enter, act, counting, said
 from tests.admin.test_catalog import save
-from tests.factories.people import browser_of, make_user
-from webapp.accounts.models import LoginSession, Passkey, Role, SessionEnd, User
+from tests.factories.people import browser_of, make_user, passkey_of
+from webapp.accounts.models import LoginSession, Role, SessionEnd, User
 from webapp.accounts.permissions import MEANINGS, PERMISSIONS, Permission
 from webapp.accounts.queries import find_member, find_verified_user
 from webapp.accounts.services import staff
@@ -39,16 +39,7 @@ def test_the_list_tells_roles_factors_and_sessions(owner: FlaskClient, session: 
     alice = make_user("alice@example.com", role=Role.VIEWER)
     make_user("bob@example.com", role=Role.ADMIN)
     make_user("charlie@example.com")
-    session.add(
-        Passkey(
-            user_id=alice.id,
-            credential_id=b"id",
-            public_key=b"key",
-            sign_count=0,
-            transports=[],
-            name="Laptop",
-        )
-    )
+    session.add(passkey_of(alice.id))
     session.commit()
     with counting() as counted:
         page = owner.get("/admin/staff/").text

@@ -1,7 +1,5 @@
 """Who may call what: every address of the app says so, and the door holds everyone to it."""
 
-from collections.abc import Iterator
-
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -10,15 +8,12 @@ from sqlalchemy.orm import Session
 from admin.base import Guarded
 from admin.base.actions import asks_of
 from tests.attacks.routes import MUTATING, Route, routes_of
-from tests.conftest import make_config
 from tests.factories.people import browser_of, make_user
-from tests.services import Addresses, Database
+from tests.other_apps import MakeApp
 from webapp.accounts.models import Role
 from webapp.accounts.permissions import Permission, allows
 from webapp.core.access import EVERYONE, MEMBERS, NOBODY
-from webapp.core.db import db
 from webapp.core.security import csrf
-from wsgi import create_app
 
 # Whoever calls these can't have a token of ours: Stripe signs what it sends, and Apple's answer to
 # a sign-in is a form that another site posts, held to its own state and nonce.
@@ -39,17 +34,9 @@ def undeclared(app: Flask) -> list[Route]:
 
 
 @pytest.fixture
-def another_app(
-    addresses: Addresses,
-    database: Database,
-    clean_redis: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Flask]:
-    uploads = tmp_path_factory.mktemp("uploads")
-    other = create_app(make_config(addresses, database, clean_redis, uploads))
-    yield other
-    with other.app_context():
-        db.engine.dispose()
+def another_app(make_app: MakeApp) -> Flask:
+    """An app that a test may add routes to."""
+    return make_app()
 
 
 def test_every_route_says_who_may_call_it(app: Flask) -> None:
@@ -87,17 +74,16 @@ def test_shops_pages_are_for_everyone_or_members(app: Flask) -> None:
 
 
 def test_pages_about_oneself_are_for_members(app: Flask) -> None:
-    open_ones = [
-        route
-        for route in routes_of(app)
-        if route.rule == "/account" or route.rule.startswith("/account/")
-        if route.audience != MEMBERS
-    ]
+    rooms = [r for r in routes_of(app) if r.rule == "/account" or r.rule.startswith("/account/")]
+    open_ones = [route for route in rooms if route.audience != MEMBERS]
     assert open_ones == [], table(open_ones)
+    assert len(rooms) > 30
 
 
 def test_the_back_office_is_for_staff(app: Flask) -> None:
-    open_ones = [r for r in routes_of(app) if r.is_admin and r.audience in (EVERYONE, MEMBERS)]
+    rooms = [r for r in routes_of(app) if r.is_admin]
+    assert len(rooms) > 130
+    open_ones = [r for r in rooms if r.audience in (EVERYONE, MEMBERS)]
     # Flask-Admin's own files would be public; ours brings none.
     assert [r for r in open_ones if not r.rule.endswith("<path:filename>")] == [], table(open_ones)
 
@@ -117,6 +103,15 @@ def rooms_of(app: Flask) -> dict[str, Guarded]:
     return {room.blueprint.name: room for room in app.extensions["admin"][0].rooms}
 
 
+def routes_in_rooms(app: Flask) -> list[tuple[Route, Guarded, str]]:
+    """Return every route of the back office with its room and the name of its method there."""
+    rooms = rooms_of(app)
+    split = [(route, *route.endpoint.rpartition(".")[::2]) for route in routes_of(app)]
+    found = [(route, rooms[name], method) for route, name, method in split if name in rooms]
+    assert len(found) > 130
+    return found
+
+
 def write_permission(room: Guarded, method: str) -> Permission | None:
     """What the room asks of whoever changes something there."""
     view = getattr(type(room), method, None)
@@ -127,25 +122,24 @@ def write_permission(room: Guarded, method: str) -> Permission | None:
 
 
 def test_rooms_ask_for_what_their_addresses_say(app: Flask) -> None:
-    rooms = rooms_of(app)
-    wrong = []
-    for route in routes_of(app):
-        name, _, method = route.endpoint.rpartition(".")
-        if name in rooms and route.audience != (rooms[name].reading(method) or NOBODY):
-            wrong.append(route)
+    wrong = [
+        route
+        for route, room, method in routes_in_rooms(app)
+        if route.audience != (room.reading(method) or NOBODY)
+    ]
     assert wrong == [], table(wrong)
 
 
 def test_nobody_changes_anything_by_the_right_to_look(app: Flask) -> None:
-    rooms = rooms_of(app)
-    wrong = []
-    for route in routes_of(app):
-        name, _, method = route.endpoint.rpartition(".")
-        if name in rooms and route.methods & MUTATING and route.audience != NOBODY:
-            asked = write_permission(rooms[name], method)
+    wrong, changing = [], 0
+    for route, room, method in routes_in_rooms(app):
+        if route.methods & MUTATING and route.audience != NOBODY:
+            changing += 1
+            asked = write_permission(room, method)
             if asked is None or asked is Permission.VIEW:
                 wrong.append(route)
     assert wrong == [], table(wrong)
+    assert changing > 40
 
 
 @pytest.mark.parametrize("role", [None, *Role])
@@ -155,11 +149,12 @@ def test_each_rank_gets_as_far_as_its_permissions(
     """A refusal is 403 (404 for what nobody may); the right to come in is never refused."""
     person = make_user("bob@example.com", role=role)
     browser = browser_of(app, person, second_factor=True)
-    wrong = []
+    wrong, tried = [], 0
     for route in routes_of(app):
         if not route.is_admin or route.audience in (EVERYONE, MEMBERS):
             continue
         for method in sorted(route.methods):
+            tried += 1
             answer = browser.open(route.address(), method=method)
             asked = asked_of(app, route, method)
             if asked is None:
@@ -171,6 +166,7 @@ def test_each_rank_gets_as_far_as_its_permissions(
             if not good:
                 wrong.append(f"{method} {route.rule}: {answer.status_code}, needs {asked}")
     assert wrong == []
+    assert tried > 150
 
 
 def asked_of(app: Flask, route: Route, method: str) -> Permission | None:
@@ -183,9 +179,12 @@ def asked_of(app: Flask, route: Route, method: str) -> Permission | None:
 
 
 def test_strangers_are_sent_to_the_login(client: FlaskClient, app: Flask) -> None:
+    asked = 0
     for route in routes_of(app):
         if route.audience not in (EVERYONE, NOBODY):
+            asked += 1
             for method in route.methods:
                 answer = client.open(route.address(), method=method)
                 assert answer.status_code == 303, route
                 assert answer.location.startswith("/login?next="), route
+    assert asked > 100

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import select, text
 
 from tests.attacks.intruder import Intruder
-from tests.factories.people import PASSWORD, make_user
+from tests.factories.people import PASSWORD, make_user, passkey_of
 from webapp.accounts.models import (
     Address,
     ContactMessage,
@@ -21,7 +21,6 @@ from webapp.accounts.models import (
     LoginMethod,
     LoginSession,
     Member,
-    Passkey,
     PersonNote,
     Prospect,
     ProspectSource,
@@ -146,14 +145,7 @@ def account_things(user_id: uuid.UUID, member_id: int) -> list[Base]:
     return [
         Address(member_id=member_id, line1=f"1 {CANARY} street", is_default=True, **where),
         Address(member_id=member_id, line1=f"2 {CANARY} street", **where),
-        Passkey(
-            user_id=user_id,
-            credential_id=b"alice",
-            public_key=b"key",
-            sign_count=0,
-            transports=[],
-            name=f"{CANARY} key",
-        ),
+        passkey_of(user_id, f"{CANARY} key", b"alice"),
         RecoveryCode(user_id=user_id, code_hash=f"{CANARY}-hash"),
         LinkedIdentity(
             user_id=user_id,
@@ -260,7 +252,7 @@ def collect_ids(user_id: uuid.UUID, member_id: int, order: Order) -> dict[str, l
                 continue
             key = mapper.primary_key[0]
             found = db.session.scalars(select(key).where(mapper.columns[column] == owner))
-            ids.setdefault(mapper.local_table.name, []).extend(found)  # type: ignore[attr-defined]
+            ids.setdefault(model.__tablename__, []).extend(found)
     mails = db.session.scalars(select(Mail.id).where(Mail.recipient == ALICE))
     ids["mail"] = list(mails)
     return ids

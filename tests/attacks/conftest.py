@@ -1,23 +1,18 @@
 """The ground attacks are fought on: the app with everybody in it, and apps set up otherwise."""
 
-import logging
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, Engine
 
 from tests.attacks.cast import Cast, gather
 from tests.attacks.intruder import Intruder
 from tests.attacks.siege import Siege, lay
-from tests.conftest import connect_through, make_config
-from tests.services import Addresses, Database, cloned
+from tests.conftest import make_config
+from tests.other_apps import MakeApp
+from tests.services import Addresses, cloned
 from webapp.core.db import db
-from webapp.core.security import limiter
 from wsgi import create_app
-
-MakeApp = Callable[..., Flask]
 
 
 @pytest.fixture
@@ -28,32 +23,15 @@ def cast(app: Flask) -> Cast:
 
 
 @pytest.fixture
-def make_app(
-    app: Flask,
-    connection: Connection,
-    addresses: Addresses,
-    database: Database,
-    redis_url: str,
-    tmp_path: Path,
-) -> Iterator[MakeApp]:
-    """Make apps with other settings on the test's own connection."""
-    engines: list[Engine] = []
+def make_app(make_app: MakeApp) -> MakeApp:
+    """Make apps with other settings; who comes to them is up to no good."""
 
     def make(**changes: object) -> Flask:
-        handlers = logging.getLogger().handlers[:]
-        redis = str(changes.pop("redis_url", redis_url))
-        other = create_app(make_config(addresses, database, redis, tmp_path, **changes))
-        logging.getLogger().handlers[:] = handlers
+        other = make_app(**changes)
         other.test_client_class = Intruder
-        with other.app_context():
-            engines.append(db.engine)
-            connect_through(other, connection)
         return other
 
-    yield make
-    limiter.enabled = False
-    for engine in engines:
-        engine.dispose()
+    return make
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,8 @@ class Intruder(Visitor):
 
 
 def signed_csrf(app: Flask, raw: str) -> str:
-    signer = URLSafeTimedSerializer(app.secret_key, salt="wtf-csrf-token")  # type: ignore[arg-type]
+    assert app.secret_key
+    signer = URLSafeTimedSerializer(app.secret_key, salt="wtf-csrf-token")
     return str(signer.dumps(raw))
 
 

@@ -8,9 +8,9 @@ from flask_limiter.util import get_qualified_name
 from werkzeug.test import TestResponse
 
 from tests.attacks.cast import ALICE, PASSWORD, Cast
-from tests.attacks.conftest import MakeApp
 from tests.attacks.intruder import Intruder
 from tests.attacks.routes import routes_of
+from tests.other_apps import MakeApp
 from webapp.accounts.errors import InvalidEmail
 from webapp.accounts.models import Totp
 from webapp.accounts.services.addressing import read_email
@@ -112,7 +112,7 @@ def test_one_address_has_one_count_however_it_is_spelled(
         except InvalidEmail:
             is_hers = False
         reads += is_hers and status != 429
-    assert reads <= 5
+    assert 0 < reads <= 5
 
 
 def test_waiting_is_said_on_the_page_and_to_machines(counted: Cast) -> None:
@@ -222,16 +222,18 @@ def test_discount_codes_are_not_guessed(counted: Cast) -> None:
 def test_every_door_that_takes_a_secret_has_a_limit(counted: Cast) -> None:
     """A new one without is found here."""
     secret = ("login", "password", "prove", "register", "second-step", "discount", "verify/resend")
-    bare = []
+    doors, bare = 0, []
     for route in routes_of(counted.app):
         if (
             "POST" in route.methods
             and not route.is_admin
             and any(word in route.rule for word in secret)
         ):
+            doors += 1
             view = counted.app.view_functions[route.endpoint]
             if not limiter.limit_manager.decorated_limits(get_qualified_name(view)):
                 bare.append(route.rule)
+    assert doors > 12
     # These hand out a challenge or take another site's answer: there is nothing to guess.
     assert set(bare) <= {
         "/login/passkey/options",
@@ -250,24 +252,30 @@ def test_a_claimed_address_is_not_believed(counted: Cast) -> None:
     assert admitted(statuses) == 10
 
 
+def guess_behind(app: Flask, proxy: str, forwarded: str) -> list[int]:
+    """Guess at one person after another; ``forwarded`` is told the number of the guess."""
+    return [
+        guess(
+            app,
+            f"person{number}@example.com",
+            proxy,
+            **{"X-Forwarded-For": forwarded.format(number)},
+        )
+        for number in range(PATIENCE)
+    ]
+
+
 def test_behind_a_proxy_its_word_counts_and_no_other(cast: Cast, make_app: MakeApp) -> None:
     """The proxy appends whom it saw; what stands before that is the visitor's own writing."""
     app = counting(make_app, trusted_hops=1)
-    statuses = []
-    for number in range(PATIENCE):
-        headers = {"X-Forwarded-For": f"198.51.100.{number}, 203.0.113.50"}
-        statuses.append(guess(app, f"person{number}@example.com", "10.0.0.1", **headers))
-    assert admitted(statuses) == 10
+    assert admitted(guess_behind(app, "10.0.0.1", "198.51.100.{}, 203.0.113.50")) == 10
     headers = {"X-Forwarded-For": "203.0.113.51"}
     assert guess(app, "another@example.com", "10.0.0.1", **headers) == 401
 
 
 def test_behind_two_proxies_the_second_last_counts(cast: Cast, make_app: MakeApp) -> None:
     app = counting(make_app, trusted_hops=2)
-    statuses = []
-    for number in range(PATIENCE):
-        headers = {"X-Forwarded-For": f"198.51.100.{number}, 203.0.113.50, 10.0.0.{number}"}
-        statuses.append(guess(app, f"person{number}@example.com", "10.9.9.9", **headers))
+    statuses = guess_behind(app, "10.9.9.9", "198.51.100.{0}, 203.0.113.50, 10.0.0.{0}")
     assert admitted(statuses) == 10
 
 

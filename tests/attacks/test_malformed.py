@@ -21,7 +21,9 @@ GOOD = {"email": "carol@example.com", "password": PASSWORD, "agree": "y", "name"
 
 
 def posting(app: Flask, name: str = "") -> list[Route]:
-    return [route for route in reached(app, name) if "POST" in route.methods]
+    found = [route for route in reached(app, name) if "POST" in route.methods]
+    assert len(found) > 40, "a walk over few routes proves little"
+    return found
 
 
 def reached(app: Flask, name: str) -> list[Route]:
@@ -32,6 +34,14 @@ def reached(app: Flask, name: str) -> list[Route]:
 
 def is_ours(answer: TestResponse) -> bool:
     return answer.status_code >= 500
+
+
+@pytest.mark.parametrize(
+    ("name", "room"), [("guest", "/login"), ("alice", "/account"), ("owner", "/admin/")]
+)
+def test_whoever_tries_is_let_in(siege: Siege, name: str, room: str) -> None:
+    """So that what follows meets the pages themselves and not the door before them."""
+    assert siege.browser(name).get(room).status_code == 200
 
 
 @pytest.mark.parametrize("name", ["guest", "alice", "owner"])

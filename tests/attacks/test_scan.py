@@ -4,6 +4,7 @@ import pytest
 import requests
 
 from tests.attacks.crawler import Crawler, submit
+from tests.attacks.pages import Form
 from tests.journeys.conftest import Demo, demo
 
 __all__ = ["demo"]
@@ -50,21 +51,20 @@ def guest(demo: Demo) -> Crawler:
     return crawler
 
 
-def knows_password(names: set[str]) -> bool:
-    return "password" in names
+def enter(crawler: Crawler, path: str, **typed: str) -> str:
+    """Send the page's form that asks for a password; returns where that leads."""
+
+    def asks_for_password(form: Form) -> bool:
+        return "password" in {each.name for each in form.fields}
+
+    return submit(crawler, path, asks_for_password, **typed)
 
 
 @pytest.fixture(scope="module")
 def member(demo: Demo) -> Crawler:
     crawler = Crawler(demo.web, "member")
-    where = submit(
-        crawler,
-        "/register",
-        lambda form: knows_password({each.name for each in form.fields}),
-        email="visitor@example.com",
-        password="Quiet-Harbour-42",
-        agree="y",
-    )
+    who = {"email": "visitor@example.com", "password": "Quiet-Harbour-42"}
+    where = enter(crawler, "/register", **who, agree="y")
     assert where.endswith("/account"), where
     crawler.walk([*MEMBERS, "/", "/cart"], most=250)
     return crawler
@@ -73,13 +73,8 @@ def member(demo: Demo) -> Crawler:
 @pytest.fixture(scope="module")
 def owner(demo: Demo) -> Crawler:
     crawler = Crawler(demo.web, "owner")
-    where = submit(
-        crawler,
-        "/login",
-        lambda form: knows_password({each.name for each in form.fields}),
-        email=demo.ready["admin"]["email"],
-        password=demo.ready["admin"]["password"],
-    )
+    admin = demo.ready["admin"]
+    where = enter(crawler, "/login", email=admin["email"], password=admin["password"])
     assert "/login" not in where, where
     crawler.walk(["/admin/", *MEMBERS], most=350)
     return crawler
@@ -156,14 +151,19 @@ def test_search_engines_are_kept_from_what_is_private(demo: Demo) -> None:
         assert any(path.startswith(each) for each in closed), (path, closed)
     assert "/" not in closed
     listed = requests.get(f"{demo.web}/sitemap-collections.xml", timeout=30).text
+    assert "<loc>" in listed
     for path in ("/admin", "/account", "/login"):
         assert path not in listed
 
 
 def test_a_log_in_the_demo_tells_no_more_than_it_must(demo: Demo, member: Crawler) -> None:
     """Neither the address nor the password of who was just there stands in any log."""
+    read = {}
     for log in (demo.state / "logs").glob("*"):
         if log.is_file() and "mailbox" not in log.name:
             text = log.read_text(errors="replace")
             assert "visitor@example.com" not in text, log.name
             assert "Quiet-Harbour-42" not in text, log.name
+            read[log.name] = text
+    assert {"web.log", "worker.log"} <= set(read), sorted(read)
+    assert "mail sent" in read["worker.log"], "the visit left no trace: nothing was searched"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -242,13 +243,9 @@ def test_a_name_is_resolved_once_and_asked_at_the_address_that_was_checked(
     url = server.url("/a.jpg", b"x").replace("localhost", "pictures.example")
     real, resolved = socket.getaddrinfo, []
 
-    def resolve(host: str, *args: object, **kwargs: object) -> object:
+    def resolve(host: str, *args: Any, **kwargs: Any) -> Any:
         resolved.append(host)
-        return real(
-            "127.0.0.1" if host == "pictures.example" else host,
-            *args,  # type: ignore[arg-type]
-            **kwargs,  # type: ignore[arg-type]
-        )
+        return real("127.0.0.1" if host == "pictures.example" else host, *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     assert downloading.download(url, allow_private=True) == b"x"

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -353,14 +353,14 @@ def test_memory_stays_flat_however_long_the_file_is(session: Session) -> None:
     import tracemalloc
 
     def peak(number: int) -> int:
-        def lines() -> object:
+        def lines() -> Iterator[bytes]:
             yield b"Handle,Title,Body (HTML),Option1 Name,Option1 Value,Variant Price\n"
             for n in range(number):
                 yield f"p{number}-{n},T,{'words ' * 50},Size,S,5\n,,".encode()[:-3] + b"\n"
 
         tracemalloc.start()
         try:
-            report = import_products(_Lines(lines()), "usd", dry_run=True)  # type: ignore[arg-type]
+            report = import_products(_Lines(lines()), "usd", dry_run=True)
             assert report.created == number
             return tracemalloc.get_traced_memory()[1]
         finally:
@@ -370,13 +370,14 @@ def test_memory_stays_flat_however_long_the_file_is(session: Session) -> None:
     assert peak(6_000) < 1.5 * peak(2_500)
 
 
-class _Lines:
-    """A file that is never whole in memory."""
+class _Lines(io.BytesIO):
+    """A file that is never whole in memory: nothing of it is in the buffer it pretends to be."""
 
-    def __init__(self, lines: object) -> None:
-        self._lines = iter(lines)  # type: ignore[call-overload]
+    def __init__(self, lines: Iterator[bytes]) -> None:
+        super().__init__()
+        self._lines = lines
 
-    def readline(self, limit: int = -1) -> bytes:
+    def readline(self, size: int | None = -1, /) -> bytes:
         return next(self._lines, b"")
 
 

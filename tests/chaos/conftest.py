@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.processes import Business, Neighbours, neighbours, own_redis, run_business
+from tests.business import Business, run_business
+from tests.neighbours import Neighbours, neighbours, own_redis
 from tests.services import Addresses
 
 __all__ = ["crowded_business", "neighbours", "own_redis"]

@@ -11,13 +11,9 @@ import pytest
 import requests
 from flask.sessions import SecureCookieSessionInterface
 
-from tests.processes import (
-    Business,
-    Buyer,
-    all_at_once,
-    eventually,
-    sentences,
-)
+from tests.business import Business
+from tests.buyers import Buyer, sentences
+from tests.waiting import all_at_once, eventually
 from webapp.core.security import ForkSession
 from webapp.core.state import current_fork
 

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import requests
 
+from tests.business import Business
+from tests.buyers import Buyer
 from tests.factories.sales import StripeDesk, sign_payload
-from tests.processes import Business, Buyer, all_at_once
+from tests.waiting import all_at_once
 
 pytestmark = pytest.mark.chaos
 

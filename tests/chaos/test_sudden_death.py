@@ -27,16 +27,12 @@ import requests
 from sandbox.browser import NotThereError
 from sandbox.ports import free_port
 from sandbox.postgres import Postgres
+from tests.business import Business, run_business
+from tests.buyers import Buyer
 from tests.messaging.sink import Caught, Dialogue, Sink
-from tests.processes import (
-    PATIENCE_SECONDS,
-    Business,
-    Buyer,
-    Neighbours,
-    eventually,
-    run_business,
-)
+from tests.neighbours import Neighbours
 from tests.services import Addresses
+from tests.waiting import PATIENCE_SECONDS, eventually
 from webapp.core.db import db
 from webapp.messaging.services import send_again
 

@@ -1,24 +1,20 @@
 """What every answer carries, whatever it answers: pages, errors, files, JSON, the back office."""
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection
 from werkzeug.test import TestResponse
 
 from tests.attacks.cast import Cast, gather
 from tests.attacks.intruder import Intruder
 from tests.attacks.pages import Page
 from tests.attacks.routes import open_routes
-from tests.conftest import connect_through
+from tests.other_apps import MakeApp
+from webapp.core.access import EVERYONE, open_to
 from webapp.core.config import Env, load_config
-from webapp.core.db import db
 from webapp.core.errors import ConfigError
-from webapp.core.limits import limiter
 from webapp.core.state import current_fork
-from wsgi import create_app
 
 ALWAYS = {
     "X-Frame-Options": "DENY",
@@ -116,10 +112,11 @@ def test_a_refusal_is_guarded(app: Flask, cast: Cast) -> None:
 def test_a_mistake_of_ours_is_guarded_and_tells_nothing(
     app: Flask, stranger: Intruder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    @open_to(EVERYONE)
     def broken() -> str:
         raise RuntimeError("secret-detail at /srv/app/models.py")
 
-    monkeypatch.setitem(app.view_functions, "storefront.robots", mark(app, broken))
+    monkeypatch.setitem(app.view_functions, "storefront.robots", broken)
     monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)
     for accept in ("text/html", "application/json"):
         answer = stranger.get("/robots.txt", headers={"Accept": accept})
@@ -127,11 +124,6 @@ def test_a_mistake_of_ours_is_guarded_and_tells_nothing(
         assert_guarded(answer)
         for leak in ("secret-detail", "Traceback", "RuntimeError", ".py"):
             assert leak not in answer.text
-
-
-def mark(app: Flask, view: Callable[[], str]) -> Callable[[], str]:
-    view.open_to = "everyone"  # type: ignore[attr-defined]
-    return view
 
 
 def test_files_pictures_and_copies_are_guarded(stranger: Intruder) -> None:
@@ -181,50 +173,48 @@ def test_every_page_there_is_is_guarded_and_plain(app: Flask, cast: Cast, name: 
 def test_private_pages_are_kept_by_no_cache(app: Flask, cast: Cast, name: str) -> None:
     """A page for somebody logged in says no-store; "back" after logging out shows nothing."""
     browser = cast.browser(name)
-    kept = []
+    kept, seen = [], 0
     for route in open_routes(app):
         if "GET" not in route.methods or route.audience == "everyone":
             continue
         answer = browser.get(route.address())
+        seen += answer.status_code == 200
         if answer.status_code == 200 and "no-store" not in answer.headers.get("Cache-Control", ""):
             kept.append(route.rule)
     assert kept == []
+    assert seen > 10
 
 
 def test_what_is_cached_for_all_sets_no_cookie(app: Flask, cast: Cast) -> None:
     browser = cast.browser("alice")
+    cached = set()
     for route in open_routes(app):
         if "GET" in route.methods:
             answer = browser.get(route.address())
             if answer.cache_control.public:
                 assert not answer.headers.getlist("Set-Cookie"), route.rule
+                cached.add(route.rule)
+    assert {"/brand.css", "/robots.txt", "/sitemap.xml"} <= cached, cached
 
 
 def test_pages_with_forms_let_the_browser_say_where_it_is(app: Flask, cast: Cast) -> None:
     """Over HTTPS a form counts only with its page's address; "no-referrer" would take that away."""
     for name in ("guest", "alice", "owner"):
-        browser = cast.browser(name)
+        browser, asking = cast.browser(name), 0
         for route in open_routes(app):
             if "GET" in route.methods:
                 answer = browser.get(route.address())
                 if answer.mimetype == "text/html" and answer.status_code == 200:
                     posts = [form for form in Page(answer.text).forms if form.method == "POST"]
+                    asking += bool(posts)
                     if posts:
                         assert answer.headers["Referrer-Policy"] != "no-referrer", route.rule
+        assert asking > 3, name
 
 
 @pytest.fixture
-def secure(app: Flask, connection: Connection) -> Iterator[Flask]:
-    config = app.extensions["startupwebapp"][0]
-    handlers = logging.getLogger().handlers[:]
-    made = create_app(config.model_copy(update={"base_url": HTTPS}))
-    logging.getLogger().handlers[:] = handlers
-    with made.app_context():
-        engine = db.engine
-        connect_through(made, connection)
-    yield made
-    limiter.enabled = False
-    engine.dispose()
+def secure(make_app: MakeApp) -> Flask:
+    return make_app(base_url=HTTPS)
 
 
 def test_over_https_browsers_are_told_to_stay_there(secure: Flask, stranger: Intruder) -> None:

@@ -1,9 +1,11 @@
 """People: alice, bob and charlie, with an account or without, logged in or not."""
 
+import uuid
+
 from flask import Flask
 from flask.testing import FlaskClient
 
-from webapp.accounts.models import LoginMethod, Member, Role, User
+from webapp.accounts.models import LoginMethod, Member, Passkey, Role, User
 from webapp.accounts.services.passwords import hash_password
 from webapp.accounts.services.sessions import open_session
 from webapp.core import clock
@@ -34,6 +36,23 @@ def make_user(
         db.session.add(Member(user_id=user.id, name=name))
     db.session.commit()
     return user
+
+
+def passkey_of(
+    user_id: uuid.UUID,
+    name: str = "Laptop",
+    credential_id: bytes = b"id",
+    public_key: bytes = b"a public key",
+) -> Passkey:
+    """Return a passkey, not yet added, whose other half nobody holds."""
+    return Passkey(
+        user_id=user_id,
+        credential_id=credential_id,
+        public_key=public_key,
+        sign_count=0,
+        transports=[],
+        name=name,
+    )
 
 
 def browser_of(

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.processes import Business, Buyer, Neighbours, neighbours, own_redis, run_business
+from tests.business import Business, run_business
+from tests.buyers import Buyer
+from tests.neighbours import Neighbours, neighbours, own_redis
 from tests.services import Addresses
 from webapp.catalog.models import SkuKind
 

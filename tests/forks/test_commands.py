@@ -7,8 +7,9 @@ import pytest
 from psycopg import sql
 
 from sandbox.postgres import Postgres
-from tests.processes import begin_flask, eventually, run_flask
+from tests.commands import begin_flask, run_flask
 from tests.services import app_environment
+from tests.waiting import eventually
 from webapp.core.forks import MARK
 
 pytestmark = pytest.mark.chaos

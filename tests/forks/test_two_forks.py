@@ -14,8 +14,10 @@ from sqlalchemy.dialects.postgresql import insert
 
 from jobs.orders import sweep_paid_sessions
 from sandbox.browser import Browser
+from tests.business import Business
+from tests.buyers import Buyer
 from tests.forks.conftest import EMAIL, Pair, Side
-from tests.processes import Business, Buyer, eventually
+from tests.waiting import eventually
 from webapp.accounts.models import LoginSession, Role, User
 from webapp.accounts.services.staff import create_staff
 from webapp.core.audit import OPERATOR

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import requests
 from playwright.sync_api import Browser, Page, sync_playwright
+from redis import Redis
 
 from sandbox.ports import free_port
 
@@ -27,6 +28,18 @@ FLAGS = [
     "--disable-sync",
 ]
 START_SECONDS = 180
+# What a payment at Stripe asks for.
+PAYING = {
+    "phone": "+12025550123",
+    "name": "Alice Doe",
+    "line1": "1 Main Street",
+    "city": "Springfield",
+    "state": "IL",
+    "postal_code": "62701",
+    "card_number": "4242424242424242",
+    "expiry": "12/34",
+    "cvc": "123",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +105,20 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     finally:
         process.terminate()
         process.wait(60)
+
+
+def fill_in(page: Page, **typed: str) -> None:
+    """Fill in Stripe's page: what is ``typed``, and for the rest a good card and an address."""
+    for name, value in (PAYING | typed).items():
+        page.locator(f"[name={name}]").fill(value)
+
+
+@pytest.fixture
+def patient(demo: Demo) -> None:
+    """All journeys come from one address: forget how often it has tried."""
+    with Redis.from_url(demo.ready["redis_url"]) as redis:
+        for key in redis.scan_iter("*limit*"):
+            redis.delete(key)
 
 
 @pytest.fixture(scope="session")

@@ -6,34 +6,18 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from redis import Redis
 
 from sandbox.seed import STAFF_EMAIL
-from tests.journeys.conftest import Demo
+from tests.journeys.conftest import Demo, fill_in
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("journeys")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.xdist_group("journeys"),
+    pytest.mark.usefixtures("patient"),
+]
 
 PASSWORD = "Quiet-Harbour-42"
-PAYING = {
-    "phone": "+12025550123",
-    "name": "Alice Doe",
-    "line1": "1 Main Street",
-    "city": "Springfield",
-    "state": "IL",
-    "postal_code": "62701",
-    "card_number": "4242424242424242",
-    "expiry": "12/34",
-    "cvc": "123",
-}
 SHIRT, TOP = "Ocean Blue Shirt", "Classic Varsity Top"
-
-
-@pytest.fixture(autouse=True)
-def patient(demo: Demo) -> None:
-    """All journeys come from one address: forget how often it has tried."""
-    with Redis.from_url(demo.ready["redis_url"]) as redis:
-        for key in redis.scan_iter("*limit*"):
-            redis.delete(key)
 
 
 @pytest.fixture
@@ -58,8 +42,7 @@ def buy_as_guest(page: Page, demo: Demo, email: str) -> str:
     """Return the number of the order."""
     put_in_cart(page, demo, TOP)
     page.get_by_role("button", name=re.compile(r"^Pay \$")).click()
-    for name, value in (PAYING | {"email": email}).items():
-        page.locator(f"[name={name}]").fill(value)
+    fill_in(page, email=email)
     page.get_by_role("button", name=re.compile(r"^Pay \$")).last.click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Thank you", timeout=20_000)
     found = re.search(r"Order (\d+)", page.locator("main").inner_text())

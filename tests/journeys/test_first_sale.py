@@ -6,20 +6,11 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.journeys.conftest import ROOT, Demo
+from tests.journeys.conftest import ROOT, Demo, fill_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("journeys")]
 
 EMAIL = "alice@example.com"
-ADDRESS = {
-    "email": EMAIL,
-    "phone": "+12025550123",
-    "name": "Alice Doe",
-    "line1": "1 Main Street",
-    "city": "Springfield",
-    "state": "IL",
-    "postal_code": "62701",
-}
 
 
 def add(page: Page, demo: Demo, variant: str) -> None:
@@ -32,8 +23,7 @@ def add(page: Page, demo: Demo, variant: str) -> None:
 
 
 def pay(page: Page, card: str) -> None:
-    for name, value in (ADDRESS | {"card_number": card, "expiry": "12/34", "cvc": "123"}).items():
-        page.locator(f"[name={name}]").fill(value)
+    fill_in(page, email=EMAIL, card_number=card)
     page.get_by_role("button", name=re.compile(r"^Pay \$")).last.click()
 
 

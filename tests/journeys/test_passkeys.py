@@ -13,11 +13,14 @@ import psycopg
 import pyotp
 import pytest
 from playwright.sync_api import CDPSession, Page, Route, expect
-from redis import Redis
 
 from tests.journeys.conftest import Demo
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("journeys")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.xdist_group("journeys"),
+    pytest.mark.usefixtures("patient"),
+]
 
 PASSWORD = "Quiet-Harbour-42"
 PHONE = {
@@ -58,14 +61,6 @@ class Devices:
         """Say whether the finger on the sensor is the owner's."""
         told = {"authenticatorId": self.name, "isUserVerified": verified}
         self.cdp.send("WebAuthn.setUserVerified", told)
-
-
-@pytest.fixture(autouse=True)
-def patient(demo: Demo) -> None:
-    """All journeys come from one address: forget how often it has tried."""
-    with Redis.from_url(demo.ready["redis_url"]) as redis:
-        for key in redis.scan_iter("*limit*"):
-            redis.delete(key)
 
 
 @pytest.fixture
@@ -142,6 +137,15 @@ def add_passkey(page: Page, name: str) -> None:
 
 def row(page: Page, name: str) -> Any:
     return page.locator("ul.entries > li", has=page.get_by_text(name, exact=True))
+
+
+def register_with_passkey(page: Page, demo: Demo, devices: Devices) -> None:
+    """Open an account that has one passkey, made on the phone at hand."""
+    devices.take()
+    register(page, demo)
+    page.goto(f"{demo.web}/account/security")
+    add_passkey(page, "My phone")
+    expect(row(page, "My phone")).to_be_visible()
 
 
 def fits(page: Page) -> bool:
@@ -221,11 +225,7 @@ def test_a_button_pressed_before_the_fields_offer_is_ready_goes_first(
 def test_a_finger_that_is_not_the_owners_opens_nothing(
     demo: Demo, page: Page, devices: Devices
 ) -> None:
-    devices.take()
-    register(page, demo)
-    page.goto(f"{demo.web}/account/security")
-    add_passkey(page, "My phone")
-    expect(row(page, "My phone")).to_be_visible()
+    register_with_passkey(page, demo, devices)
     devices.recognise(False)
     devices.touch(False)
     log_out(page, demo)
@@ -237,11 +237,7 @@ def test_a_finger_that_is_not_the_owners_opens_nothing(
 def test_the_field_of_the_address_offers_the_passkey(
     demo: Demo, page: Page, devices: Devices
 ) -> None:
-    devices.take()
-    register(page, demo)
-    page.goto(f"{demo.web}/account/security")
-    add_passkey(page, "My phone")
-    expect(row(page, "My phone")).to_be_visible()
+    register_with_passkey(page, demo, devices)
     page.context.clear_cookies()
     # The virtual phone takes the offer at once.
     page.goto(f"{demo.web}/login?next=/account/security")

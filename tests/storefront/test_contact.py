@@ -1,10 +1,8 @@
 """Writing to the shop: people get through, machines wait in a room of their own."""
 
-import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,26 +12,15 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from tests.conftest import Visitor, connect_through, make_config
 from tests.factories.people import browser_of, make_user
 from webapp.accounts.errors import MessageHandled, NoSuchMessage
-from webapp.accounts.models import (
-    ContactMessage,
-    ContactState,
-    Prospect,
-    ProspectSource,
-    Role,
-)
+from webapp.accounts.models import ContactMessage, ContactState, Prospect, ProspectSource, Role
 from webapp.accounts.services import contact
 from webapp.core import clock
 from webapp.core.audit import Actor
-from webapp.core.config import Env
-from webapp.core.db import db
 from webapp.core.models import ActorKind, AuditEntry, Shop
-from webapp.core.security import limiter
 from webapp.core.signing import sign
 from webapp.messaging.models import Mail
-from wsgi import create_app
 
 TEXT = "Does the bowl survive the dishwasher?\n\nThanks,\nAlice"
 WORDS = {"name": "Alice Doe", "email": "alice@example.com", "subject": "The bowl", "text": TEXT}
@@ -81,7 +68,7 @@ def test_a_message_becomes_a_prospect_a_row_and_a_mail_to_the_shop(
 def test_the_sender_gets_no_mail(client: FlaskClient, session: Session) -> None:
     """Anybody's words to any address would make the form a relay for spam."""
     write(client)
-    assert "alice@example.com" not in [mail.recipient for mail in get_mails(session)]
+    assert [mail.recipient for mail in get_mails(session)] == ["help@northwind.example"]
 
 
 def test_the_form_as_a_browser_sends_it_works(app: Flask, session: Session) -> None:
@@ -122,7 +109,8 @@ def test_strangers_cost_no_question_about_who_they_are(
     client: FlaskClient, statements: Callable[[], Any]
 ) -> None:
     with statements() as seen:
-        client.get("/contact")
+        assert client.get("/contact").status_code == 200
+    assert seen
     assert not [statement for statement in seen if "login_session" in statement]
 
 
@@ -304,27 +292,6 @@ def test_a_message_put_away_by_mistake_is_mailed_once(
     contact.release(message.id, staff)
     session.commit()
     assert session.scalar(select(func.count()).select_from(Mail)) == 1
-
-
-@pytest.fixture
-def limited(
-    app: Flask, connection: Any, addresses: Any, database: Any, redis_url: str
-) -> Iterator[FlaskClient]:
-    """A visitor of an app that counts, as every app but the tests' does."""
-    config = make_config(
-        addresses, database, redis_url, Path(app.instance_path), app_env=Env.DEVELOPMENT
-    )
-    handlers = logging.getLogger().handlers[:]
-    counting = create_app(config)
-    logging.getLogger().handlers[:] = handlers
-    counting.config["WTF_CSRF_ENABLED"] = False
-    with counting.app_context():
-        engine = db.engine
-        connect_through(counting, connection)
-    counting.test_client_class = Visitor
-    yield counting.test_client()
-    limiter.enabled = False
-    engine.dispose()
 
 
 def test_the_sixth_message_in_an_hour_has_to_wait(limited: FlaskClient, session: Session) -> None:

@@ -243,6 +243,7 @@ def test_a_session_planted_before_is_gone_after(
     with browser.session_transaction() as planted:
         planted["left_behind"] = "by an attacker"
     visit(browser, provider, ALICE)
+    assert is_in(browser)
     with browser.session_transaction() as opened:
         assert "left_behind" not in opened
         assert "identity_journey" not in opened

@@ -13,8 +13,8 @@ from werkzeug.test import TestResponse
 
 from tests.accounts.oidc.provider import OidcProvider, Person
 from tests.accounts.oidc.visiting import ALICE, BOB, arrive, at_provider, is_in, visit
-from tests.factories.people import browser_of, make_user
-from webapp.accounts.models import IdentityProvider, LinkedIdentity, LoginSession, Passkey, User
+from tests.factories.people import browser_of, make_user, passkey_of
+from webapp.accounts.models import IdentityProvider, LinkedIdentity, LoginSession, User
 from webapp.core import clock
 from webapp.core.models import AuditEntry
 from webapp.core.state import bind
@@ -220,9 +220,7 @@ def test_the_last_way_in_stays(
     assert linked(session) == [("google", "1001")]
 
     user = session.scalars(select(User)).one()
-    passkey = Passkey(
-        user_id=user.id, credential_id=b"1", public_key=b"1", sign_count=0, transports=[], name="x"
-    )
+    passkey = passkey_of(user.id)
     session.add(passkey)
     session.commit()
     unlink(browser, google)

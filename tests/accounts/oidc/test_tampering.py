@@ -136,6 +136,7 @@ def test_the_way_back_is_not_what_the_host_header_says(
 ) -> None:
     answer = browser.get(f"/login/{provider.manner}", headers={"Host": "evil.example"})
     assert "evil.example" not in answer.location
+    assert "redirect_uri=http%3A%2F%2Flocalhost%2Flogin" in answer.location
 
 
 def test_an_answer_counts_once(

@@ -1,36 +1,31 @@
 """A whole business in processes of its own, for tests that race, flood and kill it."""
 
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
-import pytest
-import requests
 from flask import Flask
 
-from sandbox.browser import Browser, Page
 from sandbox.ports import free_port
 from sandbox.postgres import PostgresServer
 from sandbox.processes import ROOT, Child, spawn
 from sandbox.procfile import read_procfile, shell_command
 from sandbox.readiness import clock_is_ready, web_is_ready, worker_is_ready
-from sandbox.redis import Redis
+from tests.commands import run_flask
 from tests.factories.catalog import make_sku
 from tests.factories.sales import StripeDesk, make_shipping
+from tests.neighbours import Neighbours, end_all
 from tests.services import Addresses, app_environment, cloned
+from tests.waiting import PATIENCE_SECONDS, eventually
 from webapp.core.config import load_config
 from webapp.core.db import db
 from webapp.core.fork import Fork
@@ -38,107 +33,6 @@ from webapp.core.models import Shop
 from webapp.core.redis import init_redis
 from webapp.core.state import bind
 from webapp.doctor import examine
-
-logger = logging.getLogger(__name__)
-
-PATIENCE_SECONDS = 90
-BUYER = {
-    "name": "Alice Example",
-    "line1": "1 Market Street",
-    "city": "San Francisco",
-    "state": "CA",
-    "postal_code": "94105",
-    "country": "US",
-    "phone": "+14155550100",
-    "card_number": "4242424242424242",
-    "expiry": "12/34",
-    "cvc": "123",
-}
-Seen = TypeVar("Seen")
-
-
-def eventually(
-    look: Callable[[], Seen | None], what: str, seconds: float = PATIENCE_SECONDS
-) -> Seen:
-    """Return the first thing ``look`` sees; fails with ``what`` when it never comes."""
-    deadline = time.monotonic() + seconds
-    while not (seen := look()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {seconds:.0f} s")
-        time.sleep(0.02)
-    return seen
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbours:
-    """Stripe's stand-in and a mailbox, each a process, shared by all businesses of a run."""
-
-    stripe_url: str
-    smtp_url: str
-    mailbox_url: str
-
-    def control(self, path: str, **body: object) -> dict[str, Any]:
-        """Ask Stripe's stand-in for what no Stripe offers."""
-        answer = requests.post(f"{self.stripe_url}/_sandbox/{path}", json=body, timeout=60)
-        assert answer.ok, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
-
-    def pay(self, session_id: str, email: str) -> None:
-        self.control(f"sessions/{session_id}/pay", email=email)
-
-    def list_mails(self, domain: str) -> list[dict[str, Any]]:
-        """Return the caught mails to anybody at ``domain``, oldest first."""
-        answer = requests.get(f"{self.mailbox_url}/api/messages", timeout=60)
-        return [mail for mail in answer.json() if mail["to"][0].endswith(f"@{domain}")]
-
-
-@contextmanager
-def run_neighbours(folder: Path) -> Iterator[Neighbours]:
-    """Start both and stop them after the block."""
-    stripe = [sys.executable, "-m", "sandbox.stripe", "--state", str(folder / "stripe")]
-    mailbox = [sys.executable, "-m", "sandbox.mailbox", "--state", str(folder / "mailbox")]
-    children = [
-        spawn("stripe", [*stripe, "--retry-base", "0.3"], log=folder / "stripe.log", cwd=ROOT),
-        spawn("mailbox", mailbox, log=folder / "mailbox.log", cwd=ROOT),
-    ]
-    try:
-        told = [eventually(partial(_introduction, child), child.name) for child in children]
-        yield Neighbours(told[0]["url"], told[1]["smtp"], told[1]["url"])
-    finally:
-        _end(children)
-
-
-def _introduction(child: Child) -> dict[str, str] | None:
-    """The line of JSON in which a neighbour says where it listens."""
-    assert child.is_alive(), child.last_words()
-    with suppress(FileNotFoundError):
-        for line in child.log.read_text().splitlines(keepends=True):
-            if line.startswith("{") and line.endswith("\n"):
-                found: dict[str, str] = json.loads(line)
-                return found
-    return None
-
-
-def _end(children: list[Child]) -> None:
-    """At once: how processes end by themselves is for other tests."""
-    for child in children:
-        child.stop(how=signal.SIGKILL)
-
-
-@pytest.fixture(scope="session")
-def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis that FLUSHALL may hit without hurting anybody else."""
-    server = Redis(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server.url
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Neighbours]:
-    with run_neighbours(tmp_path_factory.mktemp("neighbours")) as running:
-        yield running
 
 
 @dataclass
@@ -242,7 +136,7 @@ class Business:
         child.process.wait()
 
     def stop(self) -> None:
-        _end(list(self.children.values()))
+        end_all(list(self.children.values()))
         self.children.clear()
         with self.app.app_context():
             db.engine.dispose()
@@ -337,103 +231,3 @@ def run_business(
             yield business
         finally:
             business.stop()
-
-
-def run_flask(env: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the app to its end."""
-    return begin_flask(env, *arguments)()
-
-
-def begin_flask(
-    env: Mapping[str, str], *arguments: str
-) -> Callable[[], subprocess.CompletedProcess[str]]:
-    """Start a command of the app; what is returned waits for its end."""
-    command = [sys.executable, "-m", "flask", "--app", "wsgi", *arguments]
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-    def finish() -> subprocess.CompletedProcess[str]:
-        try:
-            out, err = process.communicate(timeout=PATIENCE_SECONDS * 2)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise
-        return subprocess.CompletedProcess(command, process.returncode, out, err)
-
-    return finish
-
-
-class Buyer:
-    """A visitor without JavaScript, with cookies and an address of their own."""
-
-    def __init__(self, business: Business, number: int, email: str | None = None) -> None:
-        self.business = business
-        self.email = email or f"buyer-{number}@{business.domain}"
-        self.browser = Browser()
-        address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
-        self.browser.session.headers["X-Forwarded-For"] = address
-        self.cart: Page | None = None
-
-    def fill_cart(self, product_url: str) -> None:
-        """Look at a product and put one in; the cart page is what comes back."""
-        page = self.browser.open(product_url)
-        self.cart = self.browser.submit(page, page.form("/cart/add"))
-
-    def press_pay(self) -> Page:
-        """Send the cart page's form: Stripe's page comes back, or the cart with a sentence."""
-        assert self.cart
-        return self.browser.submit(self.cart, self.cart.form("/checkout"))
-
-    def is_at_stripe(self, page: Page) -> bool:
-        return page.url.startswith(self.business.neighbours.stripe_url)
-
-    def pay(self, hosted: Page) -> Page:
-        """Fill in Stripe's page and come back to the shop's."""
-        return self.browser.submit(hosted, self._form(hosted), {**BUYER, "email": self.email})
-
-    def pay_and_leave(self, hosted: Page) -> None:
-        """Fill in Stripe's page and close the window instead of coming back."""
-        form = self._form(hosted)
-        data = {**form.fields, **BUYER, "email": self.email}
-        session = self.browser.session
-        answer = session.post(form.action, data=data, timeout=60, allow_redirects=False)
-        assert answer.status_code == 303, answer.text
-
-    def _form(self, hosted: Page) -> Any:
-        return hosted.form(hosted.url.partition("?")[0].rpartition("/")[2])
-
-
-def sentences(page: Page) -> list[str]:
-    """What the shop told the visitor above the page."""
-    return [" ".join(node.text().split()) for node in page.html.css(".notices .notice")]
-
-
-def all_at_once(count: int, do: Callable[[int], Seen]) -> list[Seen]:
-    """Call ``do(0)`` ... ``do(count - 1)``, each in a thread, all let go at the same moment."""
-    gate = threading.Barrier(count)
-    results: list[Any] = [None] * count
-    errors: list[BaseException] = []
-
-    def run(number: int) -> None:
-        try:
-            gate.wait(PATIENCE_SECONDS)
-            results[number] = do(number)
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return results
