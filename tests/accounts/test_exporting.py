@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import stat
 import time
@@ -189,6 +190,25 @@ def test_one_at_a_time_and_three_a_day(app: Flask, client: FlaskClient, run_jobs
         ask_for_copy(alice, SYSTEM)
     with clock.frozen(clock.now() + timedelta(days=1, minutes=1)):
         ask_for_copy(alice, SYSTEM)
+
+
+def test_one_that_was_never_made_stands_in_the_way_of_the_next_for_a_day(
+    app: Flask, client: FlaskClient
+) -> None:
+    alice = make_user("alice@example.com")
+    button = re.compile(r"<button[^>]*>Ask for a copy")
+
+    def offered() -> bool:
+        (found,) = button.findall(browser_of(app, alice).get("/account/data").text)
+        return "disabled" not in found
+
+    assert offered()
+    ask_for_copy(alice, SYSTEM)
+    db.session.commit()
+    assert not offered()
+    with clock.frozen(clock.now() + timedelta(days=1, minutes=1)):
+        assert offered()
+        assert browser_of(app, alice).post("/account/data/export").status_code == 303
 
 
 def test_after_a_week_it_is_gone(app: Flask, client: FlaskClient, run_jobs: RunJobs) -> None:
