@@ -37,6 +37,8 @@ def begin(user: User) -> None:
 
     Raises SecondFactorThere when an app is confirmed already.
     """
+    # If the user presses twice, the second waits here and finds the first one's row.
+    db.session.execute(select(User.id).where(User.id == user.id).with_for_update())
     totp = _locked(user.id)
     if totp is None:
         totp = Totp(user_id=user.id)
