@@ -204,6 +204,25 @@ def test_it_outlives_a_roll_of_the_secret_key_and_opens_in_no_other_fork(
         bind(app, config, fork)
 
 
+def test_an_app_that_is_used_while_the_secret_key_is_rolled_needs_the_old_one_no_more(
+    app: Flask, browser: FlaskClient, alice: User
+) -> None:
+    key = switch_on(browser)
+    config, fork = app.extensions["startupwebapp"]
+    rolled = config.model_copy(
+        update={"secret_key": "another-" + "y" * 32, "secret_key_previous": config.secret_key}
+    )
+    try:
+        bind(app, rolled, fork)
+        with clock.frozen(clock.now() + timedelta(minutes=1)):
+            assert totp.accept(alice.id, code_of(key))
+        bind(app, rolled.model_copy(update={"secret_key_previous": ""}), fork)
+        with clock.frozen(clock.now() + timedelta(minutes=2)):
+            assert totp.accept(alice.id, code_of(key))
+    finally:
+        bind(app, config, fork)
+
+
 def test_a_second_one_is_refused_and_the_first_stays(browser: FlaskClient, alice: User) -> None:
     switch_on(browser)
     answer = browser.post(f"{HERE}/totp", follow_redirects=True)
