@@ -242,7 +242,7 @@ def test_what_is_older_than_five_minutes_is_written_down_and_the_rest_in_redis(
         is_in(browser)
         login = only_session(session)
         assert login.last_seen_at == began
-        assert sessions.seen_at(login.id) == clock.now()
+        assert sessions.last_seen([login.id]) == {login.id: clock.now()}
     with later(minutes=6):
         is_in(browser)
         assert only_session(session).last_seen_at == clock.now()
