@@ -25,8 +25,9 @@ from tests.factories.orders import make_orders, member_id_of
 from tests.factories.people import browser_of, make_user
 from tests.factories.sales import StripeDesk
 from webapp.accounts.errors import ExportUnderWay, TooManyExports
-from webapp.accounts.models import DataExport, ExportState, User
+from webapp.accounts.models import DataExport, EmailChange, ExportState, User
 from webapp.accounts.services import exporting
+from webapp.accounts.services.contact import Inquiry, receive
 from webapp.accounts.services.exporting import ask_for_copy, folder, token_of
 from webapp.core import clock
 from webapp.core.audit import SYSTEM
@@ -306,6 +307,38 @@ def test_an_address_never_shown_gets_no_mail_and_no_data_of_its_owner(
     ready = select(Mail.recipient).where(Mail.dedupe_key == f"export_ready:{copy.id}")
     assert db.session.scalars(ready).all() == []
     assert f"/export/{token_of(copy)}" in browser_of(app, typed).get("/account/data").text
+
+
+def test_two_who_had_one_address_are_told_nothing_of_each_other(
+    app: Flask, client: FlaskClient, run_jobs: RunJobs
+) -> None:
+    alice, former = make_user("alice@example.com"), "alice@example.com"
+    receive(Inquiry("Alice", former, "A question", "Where is my parcel?"))
+    asked = clock.now() - timedelta(days=2)
+    alice.email = "alice@example.org"
+    moved = EmailChange(
+        user_id=alice.id,
+        old_email=former,
+        new_email=alice.email,
+        created_at=asked,
+        old_confirmed_at=asked + timedelta(hours=1),
+        expires_at=asked + timedelta(days=1),
+        done_at=asked + timedelta(hours=1),
+    )
+    db.session.add(moved)
+    db.session.commit()
+
+    def told(user: User) -> str:
+        found = read(content_of(make_copy(user, run_jobs)))
+        return json.dumps([found["contact_messages"], found["profile"]["met_before"]])
+
+    assert "Where is my parcel?" in told(alice)
+    bob = make_user(former)
+    receive(Inquiry("Bob", former, "Hello", "I moved in here."))
+    db.session.commit()
+    assert "I moved in here." not in told(alice)
+    assert "Where is my parcel?" not in told(bob)
+    assert "Alice" not in told(bob)
 
 
 def test_memory_stays_flat_with_ten_thousand_orders(app: Flask, session: Session) -> None:
