@@ -5,15 +5,16 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from tests.accounts.conftest import Mails, link_in
 from tests.factories.people import PASSWORD, browser_of, make_user
 from webapp.accounts.models import EmailChange, LoginSession, User
-from webapp.accounts.services.emails import PURPOSE
+from webapp.accounts.services.emails import PURPOSE, call_off
 from webapp.accounts.services.resetting import ask_for_reset
 from webapp.core import clock
+from webapp.core.audit import SYSTEM
 from webapp.core.models import AuditEntry, Job
 from webapp.core.signing import sign
 from webapp.messaging.models import MailTopic
@@ -150,6 +151,20 @@ def test_who_asked_can_call_it_off(client: FlaskClient, here: FlaskClient, mails
     assert NEW not in here.get("/account/email").text
     assert here.post(links[NEW]).status_code == 410
     assert here.post("/account/email/cancel").status_code == 303
+
+
+def test_what_was_done_a_moment_ago_is_not_called_off(
+    client: FlaskClient, here: FlaskClient, session: Session, mails: Mails
+) -> None:
+    ask(here, mails)
+    seen = session.scalars(select(EmailChange)).one()
+    meanwhile = update(EmailChange).values(done_at=clock.now())
+    session.execute(meanwhile.execution_options(synchronize_session=False))
+    assert not call_off(seen, SYSTEM)
+    assert seen.cancelled_at is None
+    session.commit()
+    page = here.post("/account/email/cancel", follow_redirects=True)
+    assert "There was no change to call off any more" in page.text
 
 
 def test_a_second_wish_takes_the_place_of_the_first(

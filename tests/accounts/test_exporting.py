@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import stat
 import time
@@ -24,8 +25,9 @@ from tests.factories.orders import make_orders, member_id_of
 from tests.factories.people import browser_of, make_user
 from tests.factories.sales import StripeDesk
 from webapp.accounts.errors import ExportUnderWay, TooManyExports
-from webapp.accounts.models import DataExport, ExportState, User
+from webapp.accounts.models import DataExport, EmailChange, ExportState, User
 from webapp.accounts.services import exporting
+from webapp.accounts.services.contact import Inquiry, receive
 from webapp.accounts.services.exporting import ask_for_copy, folder, token_of
 from webapp.core import clock
 from webapp.core.audit import SYSTEM
@@ -201,6 +203,25 @@ def test_one_at_a_time_and_three_a_day(app: Flask, client: FlaskClient, run_jobs
         ask_for_copy(alice, SYSTEM)
 
 
+def test_one_that_was_never_made_stands_in_the_way_of_the_next_for_a_day(
+    app: Flask, client: FlaskClient
+) -> None:
+    alice = make_user("alice@example.com")
+    button = re.compile(r"<button[^>]*>Ask for a copy")
+
+    def offered() -> bool:
+        (found,) = button.findall(browser_of(app, alice).get("/account/data").text)
+        return "disabled" not in found
+
+    assert offered()
+    ask_for_copy(alice, SYSTEM)
+    db.session.commit()
+    assert not offered()
+    with clock.frozen(clock.now() + timedelta(days=1, minutes=1)):
+        assert offered()
+        assert browser_of(app, alice).post("/account/data/export").status_code == 303
+
+
 def test_after_a_week_it_is_gone(app: Flask, client: FlaskClient, run_jobs: RunJobs) -> None:
     alice = make_user("alice@example.com")
     copy = make_copy(alice, run_jobs)
@@ -296,6 +317,38 @@ def test_an_address_never_shown_gets_no_mail_and_no_data_of_its_owner(
     ready = select(Mail.recipient).where(Mail.dedupe_key == f"export_ready:{copy.id}")
     assert db.session.scalars(ready).all() == []
     assert f"/export/{token_of(copy)}" in browser_of(app, typed).get("/account/data").text
+
+
+def test_two_who_had_one_address_are_told_nothing_of_each_other(
+    app: Flask, client: FlaskClient, run_jobs: RunJobs
+) -> None:
+    alice, former = make_user("alice@example.com"), "alice@example.com"
+    receive(Inquiry("Alice", former, "A question", "Where is my parcel?"))
+    asked = clock.now() - timedelta(days=2)
+    alice.email = "alice@example.org"
+    moved = EmailChange(
+        user_id=alice.id,
+        old_email=former,
+        new_email=alice.email,
+        created_at=asked,
+        old_confirmed_at=asked + timedelta(hours=1),
+        expires_at=asked + timedelta(days=1),
+        done_at=asked + timedelta(hours=1),
+    )
+    db.session.add(moved)
+    db.session.commit()
+
+    def told(user: User) -> str:
+        found = read(content_of(make_copy(user, run_jobs)))
+        return json.dumps([found["contact_messages"], found["profile"]["met_before"]])
+
+    assert "Where is my parcel?" in told(alice)
+    bob = make_user(former)
+    receive(Inquiry("Bob", former, "Hello", "I moved in here."))
+    db.session.commit()
+    assert "I moved in here." not in told(alice)
+    assert "Where is my parcel?" not in told(bob)
+    assert "Alice" not in told(bob)
 
 
 def test_memory_stays_flat_with_ten_thousand_orders(app: Flask, session: Session) -> None:

@@ -340,6 +340,18 @@ def test_a_passkey_is_a_proof(app: Flask, client: FlaskClient) -> None:
         assert browser.get(f"{HERE}/passkeys/new").status_code == 200
 
 
+@pytest.mark.parametrize("there", ["//evil.example/", 7, {"a": "/"}, None])
+def test_a_proof_leads_to_no_other_site_and_nonsense_to_ones_own_locks(
+    browser: FlaskClient, there: object
+) -> None:
+    key = Authenticator()
+    add(browser, key)
+    wanted = options(browser, "/account/prove/passkey/options")
+    sent = {"credential": key.get(wanted), "next": there}
+    answer = browser.post("/account/prove/passkey/verify", json=sent)
+    assert answer.get_json() == {"next": HERE}
+
+
 def test_anothers_passkey_proves_nothing(app: Flask, browser: FlaskClient) -> None:
     key = Authenticator()
     add(browser_of(app, make_user("bob@example.com")), key)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from jobs.accounts import purge_unverified
 from tests.accounts.conftest import Mails, link_in
+from tests.factories.orders import make_orders, member_id_of
 from tests.factories.people import PASSWORD, browser_of, make_user
 from webapp.accounts.models import LoginMethod, LoginSession, Member, TermsAgreement, User
 from webapp.accounts.services.terms import draft, publish
@@ -249,6 +250,21 @@ def test_logins_with_somebody_elses_address_are_removed_after_a_week(
     assert session.get(User, gone) is None
     assert session.get(User, kept) is not None
     assert session.scalar(select(func.count(User.id)).where(User.email == ALICE)) == 1
+
+
+def test_logins_that_bought_something_stay_and_keep_no_other_from_going(
+    client: FlaskClient, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.accounts.BATCH", 1)
+    make_user(ALICE)
+    buyer, stranger = make_user(ALICE, verified=False), make_user(ALICE, verified=False)
+    make_orders(1, member_id=member_id_of(buyer))
+    kept, gone = buyer.id, stranger.id
+    with clock.frozen(clock.now() + timedelta(days=8)):
+        purge_unverified()
+    session.expire_all()
+    assert session.get(User, kept) is not None
+    assert session.get(User, gone) is None
 
 
 def test_a_welcome_that_cannot_be_written_leaves_the_account_alone(

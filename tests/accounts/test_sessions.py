@@ -18,7 +18,7 @@ from tests.factories.people import PASSWORD, browser_of, make_user
 from webapp.accounts.models import LoginMethod, LoginSession, Role, SessionEnd, User
 from webapp.accounts.services import sessions
 from webapp.core import clock
-from webapp.core.audit import SYSTEM
+from webapp.core.audit import SYSTEM, network_of
 from webapp.core.db import db
 from webapp.core.models import AuditEntry
 from webapp.core.redis import redis_client
@@ -238,7 +238,7 @@ def test_what_is_older_than_five_minutes_is_written_down_and_the_rest_in_redis(
         is_in(browser)
         login = only_session(session)
         assert login.last_seen_at == began
-        assert sessions.seen_at(login.id) == clock.now()
+        assert sessions.last_seen([login.id]) == {login.id: clock.now()}
     with later(minutes=6):
         is_in(browser)
         assert only_session(session).last_seen_at == clock.now()
@@ -331,3 +331,17 @@ def test_sessions_over_long_ago_are_forgotten(app: Flask, session: Session, alic
     assert sessions.forget_old() == 0
     with later(days=91):
         assert sessions.forget_old() == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.77", "203.0.113.0/24"),
+        ("2001:db8:1:2::3", "2001:db8:1::/48"),
+        ("::ffff:203.0.113.77", "203.0.113.0/24"),
+        ("unknown", ""),
+        (None, ""),
+    ],
+)
+def test_only_the_first_part_of_an_address_is_kept(address: str | None, network: str) -> None:
+    assert network_of(address) == network

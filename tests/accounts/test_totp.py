@@ -8,17 +8,21 @@ import pyotp
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from tests.factories.people import browser_of, make_user
+from tests.races import Race
 from webapp.accounts.models import RecoveryCode, Totp, User
 from webapp.accounts.services import sealing, totp
 from webapp.core import clock
+from webapp.core.db import db
 from webapp.core.fork import Fork
 from webapp.core.models import AuditEntry
 from webapp.core.state import bind
 from webapp.messaging.models import Mail
+
+pytest_plugins = ["tests.races"]
 
 HERE = "/account/security"
 NOON = datetime(2026, 3, 1, 12, 0, 10, tzinfo=UTC)
@@ -190,12 +194,42 @@ def test_it_outlives_a_roll_of_the_secret_key_and_opens_in_no_other_fork(
         bind(app, config, fork)
 
 
+def test_an_app_that_is_used_while_the_secret_key_is_rolled_needs_the_old_one_no_more(
+    app: Flask, browser: FlaskClient, alice: User
+) -> None:
+    key = switch_on(browser)
+    config, fork = app.extensions["startupwebapp"]
+    rolled = config.model_copy(
+        update={"secret_key": "another-" + "y" * 32, "secret_key_previous": config.secret_key}
+    )
+    try:
+        bind(app, rolled, fork)
+        with clock.frozen(clock.now() + timedelta(minutes=1)):
+            assert totp.accept(alice.id, code_of(key))
+        bind(app, rolled.model_copy(update={"secret_key_previous": ""}), fork)
+        with clock.frozen(clock.now() + timedelta(minutes=2)):
+            assert totp.accept(alice.id, code_of(key))
+    finally:
+        bind(app, config, fork)
+
+
 def test_a_second_one_is_refused_and_the_first_stays(browser: FlaskClient, alice: User) -> None:
     switch_on(browser)
     answer = browser.post(f"{HERE}/totp", follow_redirects=True)
     assert "There is an authenticator app already." in answer.text
     assert browser.get(f"{HERE}/totp").status_code == 303, "its key is never shown again"
     assert totp.is_on(alice.id)
+
+
+def test_two_presses_make_one_key(open_shop: Flask, race: Race) -> None:
+    user_id = make_user("bob@example.com").id
+
+    def press() -> None:
+        totp.begin(db.session.get_one(User, user_id))
+        db.session.commit()
+
+    race.run(*([press] * 4))
+    assert db.session.scalar(select(func.count()).select_from(Totp)) == 1
 
 
 def test_setting_up_can_be_cancelled(browser: FlaskClient, session: Session) -> None:

@@ -267,11 +267,11 @@ def test_roles_are_a_ladder() -> None:
 def test_what_is_open_follows_the_role_at_once(
     enter: Enter, session: Session, client: FlaskClient
 ) -> None:
-    from webapp.accounts.queries import find_user_by_email
+    from webapp.accounts.queries import find_verified_user
 
     browser = enter(Role.MANAGER)
     order = make_order(status=OrderState.IN_FULFILMENT)
-    user = find_user_by_email("manager@example.org")
+    user = find_verified_user("manager@example.org")
     assert user
     user.role = Role.VIEWER
     session.commit()

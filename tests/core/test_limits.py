@@ -143,6 +143,20 @@ def test_a_claimed_address_counts_for_nothing(make: MakeApp) -> None:
     assert answers == [200] * 20 + [429] * 2
 
 
+def test_the_addresses_of_one_ipv6_line_count_as_one(make: MakeApp) -> None:
+    app = make()
+    answers = [ask(app, 1, f"2001:db8:1:2::{number:x}")[0] for number in range(22)]
+    assert answers == [200] * 20 + [429] * 2
+    assert ask(app, 1, "2001:db8:1:3::1") == [200]
+
+
+def test_an_ipv4_address_that_is_written_as_ipv6_is_the_same_one(make: MakeApp) -> None:
+    app = make()
+    assert ask(app, 20, f"::ffff:{ALICE}") == [200] * 20
+    assert ask(app, 1, ALICE) == [429]
+    assert ask(app, 1, f"::ffff:{BOB}") == [200]
+
+
 def test_a_trusted_proxys_word_counts(make: MakeApp) -> None:
     client = make(trusted_hops=1).test_client()
 

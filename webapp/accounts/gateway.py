@@ -81,7 +81,7 @@ class Claims:
 def read_providers(config: Config) -> dict[IdentityProvider, Provider]:
     """Return the providers whose credentials are complete, in the order they are shown."""
     found = {}
-    if config.google_client_id and config.google_client_secret:
+    if config.google_is_on:
         found[IdentityProvider.GOOGLE] = Provider(
             IdentityProvider.GOOGLE,
             "Google",
@@ -92,15 +92,14 @@ def read_providers(config: Config) -> dict[IdentityProvider, Provider]:
             config.google_client_secret,
             choose="select_account",
         )
-    signing = (config.apple_team_id, config.apple_key_id, config.apple_private_key)
-    if config.apple_client_id and all(signing):
+    if config.apple_is_on:
         found[IdentityProvider.APPLE] = Provider(
             IdentityProvider.APPLE,
             "Apple",
             config.apple_issuer,
             (config.apple_issuer,),
             config.apple_client_id,
-            SigningKey(*signing),
+            SigningKey(config.apple_team_id, config.apple_key_id, config.apple_private_key),
             scope="openid email name",
             response_mode="form_post",
         )

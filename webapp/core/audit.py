@@ -58,5 +58,7 @@ def network_of(address: str | None) -> str:
         ip = ipaddress.ip_address(address or "")
     except ValueError:
         return ""
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = ip.ipv4_mapped or ip
     bits = 24 if ip.version == 4 else 48
     return str(ipaddress.ip_network((ip, bits), strict=False))

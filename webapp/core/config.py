@@ -83,12 +83,18 @@ class Config(BaseModel):
         return make_url(self.database_url).set(drivername="postgresql+psycopg", database="postgres")
 
     @property
+    def google_is_on(self) -> bool:
+        return bool(self.google_client_id and self.google_client_secret)
+
+    @property
+    def apple_is_on(self) -> bool:
+        signing = self.apple_team_id, self.apple_key_id, self.apple_private_key
+        return bool(self.apple_client_id and all(signing))
+
+    @property
     def providers(self) -> list[str]:
-        """The OpenID Connect providers that are switched on."""
-        apple = self.apple_team_id, self.apple_key_id, self.apple_private_key
-        google_is_on = bool(self.google_client_id and self.google_client_secret)
-        apple_is_on = bool(self.apple_client_id and all(apple))
-        issuers = [(google_is_on, self.google_issuer), (apple_is_on, self.apple_issuer)]
+        """The issuers of the OpenID Connect providers that are switched on."""
+        issuers = [(self.google_is_on, self.google_issuer), (self.apple_is_on, self.apple_issuer)]
         return [issuer for is_on, issuer in issuers if is_on]
 
     @property

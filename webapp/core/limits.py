@@ -6,10 +6,11 @@ Every limit fails open: without Redis everybody is let in, and a counted line in
 import logging
 import time
 from functools import cache
+from ipaddress import IPv6Address, IPv6Network
 
 from flask import Flask, request
 from flask_limiter import ExemptionScope, Limiter
-from flask_limiter.util import get_qualified_name, get_remote_address
+from flask_limiter.util import get_qualified_name
 from limits import RateLimitItem, parse
 from limits.storage import RedisStorage
 from redis import RedisError
@@ -19,7 +20,23 @@ from webapp.core.fork import Fork
 from webapp.core.redis import redis_client
 
 logger = logging.getLogger(__name__)
-limiter = Limiter(key_func=get_remote_address, strategy="moving-window")
+
+
+def counted_address() -> str:
+    """Return whom a limit counts: an IPv4 address, or the network of an IPv6 one.
+
+    A single line is given 2^64 IPv6 addresses at the least (RFC 6177): counted one by one, each
+    of them would be a fresh start.
+    """
+    address = request.remote_addr or "unknown"
+    try:
+        ip = IPv6Address(address)
+    except ValueError:
+        return address
+    return str(ip.ipv4_mapped or IPv6Network((int(ip), 64), strict=False))
+
+
+limiter = Limiter(key_func=counted_address, strategy="moving-window")
 
 # How long Redis isn't asked again after it didn't answer: waiting for it would be worse.
 REST_SECONDS = 5
@@ -68,8 +85,10 @@ def limit_requests(app: Flask, limit: str, fork: Fork) -> None:
 
     @app.before_request
     def refuse_too_many() -> None:
-        address = request.remote_addr or "unknown"
-        if counts(request.endpoint) and not counted.admits(address):
+        if not counts(request.endpoint):
+            return
+        address = counted_address()
+        if not counted.admits(address):
             raise TooManyRequests(retry_after=counted.seconds_left(address))
 
 

@@ -16,7 +16,7 @@ from tests.accounts.oidc.visiting import ALICE, BOB, arrive, at_provider, is_in,
 from tests.factories.people import browser_of, make_user, passkey_of
 from webapp.accounts.models import IdentityProvider, LinkedIdentity, LoginSession, User
 from webapp.core import clock
-from webapp.core.models import AuditEntry
+from webapp.core.models import AuditEntry, Shop
 from webapp.core.state import bind
 from webapp.messaging.models import Mail
 
@@ -197,6 +197,18 @@ def test_signing_in_again_is_a_proof(
     assert login.secret_hash != before
     assert begin(browser, google).location.startswith(google.url)
     assert len(session.scalars(select(LoginSession)).all()) == 1
+
+
+def test_a_shop_that_cannot_write_mails_lets_people_link_and_unlink(
+    session: Session, google: OidcProvider, at_home: FlaskClient
+) -> None:
+    session.get_one(Shop, 1).sender_email = "broken"
+    session.commit()
+    link(at_home, google, ELSEWHERE)
+    assert linked(session) == [("google", ELSEWHERE.subject)]
+    unlink(at_home, google)
+    assert linked(session) == []
+    assert session.scalars(select(Mail)).all() == []
 
 
 def test_unlinking_closes_that_way_in(

@@ -3,7 +3,6 @@
 from webapp.accounts.queries.people import (
     find_member,
     find_user,
-    find_user_by_email,
     find_verified_user,
     list_staff,
 )
@@ -11,7 +10,6 @@ from webapp.accounts.queries.people import (
 __all__ = [
     "find_member",
     "find_user",
-    "find_user_by_email",
     "find_verified_user",
     "list_staff",
 ]

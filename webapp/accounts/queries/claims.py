@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 
 from webapp.accounts.models import EmailChange, User
 from webapp.core.db import db
@@ -41,8 +41,11 @@ def lock_claims(email: str, user_id: uuid.UUID) -> list[User]:
     return list(db.session.scalars(claims))
 
 
-def list_lapsed_claims(before: datetime, limit: int) -> list[uuid.UUID]:
-    """Return logins made before a moment that never proved an address somebody else has proved."""
+def list_lapsed_claims(before: datetime, limit: int, keep: ColumnElement[bool]) -> list[uuid.UUID]:
+    """Return logins made before a moment that never proved an address somebody else has proved.
+
+    ``keep`` says of which users not; were they sorted out afterwards, they would fill the limit.
+    """
     owner = select(User.email).where(User.email_verified_at.is_not(None))
     lapsed = (
         select(User.id)
@@ -51,6 +54,7 @@ def list_lapsed_claims(before: datetime, limit: int) -> list[uuid.UUID]:
             User.erased_at.is_(None),
             User.created_at < before,
             User.email.in_(owner),
+            ~keep,
         )
         .order_by(User.created_at)
         .limit(limit)

@@ -12,16 +12,6 @@ def find_user(user_id: uuid.UUID) -> User | None:
     return db.session.get(User, user_id)
 
 
-def find_user_by_email(email: str) -> User | None:
-    """Return whoever verified the address, else the newest who claims it; never an erased one."""
-    return db.session.scalar(
-        select(User)
-        .where(User.email == email.strip().lower(), User.erased_at.is_(None))
-        .order_by(User.email_verified_at.is_(None), User.created_at.desc())
-        .limit(1)
-    )
-
-
 def find_verified_user(email: str) -> User | None:
     """Return the one whose address this is beyond doubt."""
     return db.session.scalar(

@@ -5,9 +5,10 @@ They go to verified addresses only: an unverified one may be somebody else's, wh
 
 import logging
 import uuid
+from collections.abc import Mapping
 from enum import StrEnum
 
-from webapp.accounts.models import Passkey, User
+from webapp.accounts.models import LinkedIdentity, Passkey, User
 from webapp.core import clock
 from webapp.core.audit import Actor
 from webapp.core.state import current_config
@@ -38,18 +39,33 @@ def tell_recovery_code_used(user: User, left: int, by: Actor) -> None:
     _tell(user, "recovery_code_used", uuid.uuid4().hex, by, left=left)
 
 
+def tell_identity_linked(user: User, identity: LinkedIdentity, title: str, by: Actor) -> None:
+    _tell(user, "identity_linked", str(identity.id), by, provider=title)
+
+
+def tell_identity_unlinked(user: User, identity: LinkedIdentity, title: str, by: Actor) -> None:
+    _tell(user, "identity_unlinked", str(identity.id), by, provider=title)
+
+
 def _tell(user: User, kind: str, key: str, by: Actor, **context: object) -> None:
-    if user.email_verified_at is None:
-        return
     context |= {
         "at": clock.now(),
         "device": by.device,
         "network": by.network,
         "security_url": current_config().base_url.rstrip("/") + "/account/security",
     }
+    write_to_owner(user, kind, key, context)
+
+
+def write_to_owner(user: User, kind: str, key: str, context: Mapping[str, object]) -> None:
+    """Post a mail to the user's address, once for each ``key``, if it was shown to be theirs.
+
+    A shop with a broken sender must not keep people from what they do with their own accounts.
+    """
+    if user.email_verified_at is None:
+        return
     key, subject = f"{kind}:{user.id}:{key}", f"user:{user.id}"
     try:
         post(kind, user.email, context, dedupe_key=key, subject_ref=subject)
     except (InvalidAddress, InvalidHeader):
-        # A shop with a broken sender must not lock people out of their accounts.
-        logger.exception("no mail about a changed lock", extra={"subject": subject})
+        logger.exception("owner of an account not told", extra={"subject": subject, "kind": kind})

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Select, func, or_, select
 
 from webapp.accounts.models import (
     Address,
@@ -23,7 +23,7 @@ from webapp.accounts.models import (
 )
 from webapp.core.db import db
 from webapp.core.models import AuditEntry
-from webapp.core.privacy import Chapter, Person, among, rows_of
+from webapp.core.privacy import Chapter, Person, among, lowered, rows_of
 
 OURS = ("id", "user_id", "member_id", "prospect_id")
 
@@ -55,11 +55,12 @@ def chapters(person: Person) -> Iterator[Chapter]:
         "Messages you sent us through the contact form.",
         rows_of(
             ContactMessage,
-            among(ContactMessage.prospect_id, person.prospects),
+            ContactMessage.prospect_id.in_(_met(person)),
+            among(lowered(ContactMessage.email), person.addresses),
             leave_out=(*OURS, "handled_by", "why_held"),
         ),
     )
-    about = or_(PersonNote.member_id == member, among(PersonNote.prospect_id, person.prospects))
+    about = or_(PersonNote.member_id == member, PersonNote.prospect_id.in_(_met(person)))
     yield Chapter(
         "notes",
         "What our staff noted about you.",
@@ -67,12 +68,22 @@ def chapters(person: Person) -> Iterator[Chapter]:
     )
 
 
+def _met(person: Person) -> Select[int]:
+    """Select the prospects whose history is this person's alone.
+
+    One stays with its member when the address has become somebody else's: the one is told nothing
+    of what the other wrote from there, nor the other of the one.
+    """
+    nobody_elses = or_(Prospect.member_id.is_(None), Prospect.member_id == person.member_id)
+    return select(Prospect.id).where(among(Prospect.id, person.prospects), nobody_elses)
+
+
 def _profile(person: Person) -> dict[str, Any]:
     account = rows_of(
         User, User.id == person.user_id, leave_out=("password_hash", "password_changed_at")
     )
     member = rows_of(Member, Member.user_id == person.user_id, leave_out=OURS)
-    met = rows_of(Prospect, among(Prospect.id, person.prospects), leave_out=OURS)
+    met = rows_of(Prospect, Prospect.id.in_(_met(person)), leave_out=OURS)
     changes = rows_of(EmailChange, EmailChange.user_id == person.user_id, leave_out=OURS)
     return {
         "account": next(account),

@@ -1,20 +1,16 @@
 """Closing one's account: two weeks in which one can still change one's mind."""
 
-import logging
 from datetime import datetime, timedelta
 
 from webapp.accounts.errors import ErasureBegun, StaffMayNotClose
 from webapp.accounts.models import SessionEnd, User
+from webapp.accounts.services.alerts import write_to_owner
 from webapp.accounts.services.sessions import end_all
 from webapp.core import clock
 from webapp.core.audit import Actor, record
 from webapp.core.db import db
 from webapp.core.queue import Queue, enqueue
 from webapp.core.state import current_config
-from webapp.messaging.errors import InvalidAddress, InvalidHeader
-from webapp.messaging.services import post
-
-logger = logging.getLogger(__name__)
 
 GRACE = timedelta(days=14)
 
@@ -74,13 +70,6 @@ def keep_account(user: User, by: Actor) -> bool:
 
 
 def _tell(user: User, kind: str, closed_at: datetime, **context: object) -> None:
-    """Write to an address that is theirs for sure; once for each closing."""
-    if user.email_verified_at is None:
-        return
+    """Write to the owner, once for each closing."""
     context["login_url"] = current_config().base_url.rstrip("/") + "/login"
-    key = f"{kind}:{user.id}:{closed_at:%Y%m%d%H%M%S%f}"
-    try:
-        post(kind, user.email, context, dedupe_key=key, subject_ref=f"user:{user.id}")
-    except (InvalidAddress, InvalidHeader):
-        # A shop with a broken sender must not keep people from leaving.
-        logger.exception("no mail about a closing", extra={"user": str(user.id)})
+    write_to_owner(user, kind, f"{closed_at:%Y%m%d%H%M%S%f}", context)

@@ -197,8 +197,12 @@ def _tell_old(change: EmailChange) -> None:
     )
 
 
-def call_off(change: EmailChange, by: Actor) -> None:
-    """Leave the address as it is; flushes."""
+def call_off(change: EmailChange, by: Actor) -> bool:
+    """Leave the address as it is; False if another request was faster. Flushes."""
+    db.session.refresh(change, with_for_update=True)
+    if change.done_at is not None or change.cancelled_at is not None:
+        return False
     change.cancelled_at = clock.now()
     db.session.flush()
     record(by, "email.change_cancelled", f"email_change:{change.id}", user_id=change.user_id)
+    return True

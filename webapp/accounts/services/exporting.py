@@ -30,6 +30,7 @@ from webapp.messaging.services import post
 PURPOSE = "export"
 EXPORT = "jobs.privacy.export"
 KEPT = timedelta(days=7)
+DAY = timedelta(days=1)
 MOST_A_DAY = 3
 # What a killed worker left half-written is surely nobody's work any more.
 LEFT_BEHIND = timedelta(hours=6)
@@ -44,7 +45,7 @@ def ask_for_copy(user: User, by: Actor) -> DataExport:
     """Note the wish and promise the work; flushes. Raises ExportUnderWay or TooManyExports."""
     # If the user clicks twice, the second waits here and finds the first one's wish.
     db.session.refresh(user, with_for_update=True)
-    states = list_asked_since(user.id, clock.now() - timedelta(days=1))
+    states = list_asked_since(user.id, clock.now() - DAY)
     if ExportState.REQUESTED in states:
         raise ExportUnderWay
     if len(states) >= MOST_A_DAY:
@@ -56,6 +57,11 @@ def ask_for_copy(user: User, by: Actor) -> DataExport:
     subject = f"user:{user.id}"
     enqueue(EXPORT, str(export.id), queue=Queue.BULK, subject=subject, key=f"export:{export.id}")
     return export
+
+
+def is_under_way(export: DataExport) -> bool:
+    """Say whether the copy is being made; after a day without it, another may be asked for."""
+    return export.state is ExportState.REQUESTED and export.created_at > clock.now() - DAY
 
 
 def find_open_export(export_id: uuid.UUID) -> Person | None:

@@ -22,6 +22,7 @@ from webapp.accounts.models import IdentityProvider, LinkedIdentity, Member, Use
 from webapp.accounts.queries import find_user, find_verified_user
 from webapp.accounts.queries.identities import find_identity, find_identity_of
 from webapp.accounts.services.addressing import read_email
+from webapp.accounts.services.alerts import tell_identity_linked, tell_identity_unlinked
 from webapp.accounts.services.registering import WELCOME
 from webapp.accounts.services.verifying import confirm_address
 from webapp.accounts.services.ways_in import check_way_remains
@@ -29,8 +30,6 @@ from webapp.core import clock
 from webapp.core.audit import Actor, record
 from webapp.core.db import db
 from webapp.core.queue import Queue, enqueue
-from webapp.core.state import current_config
-from webapp.messaging.services import post
 
 MAX_NAME = 200
 MAX_SUBJECT = 255
@@ -78,7 +77,7 @@ def link(user: User, provider: Provider, claims: Claims, by: Actor) -> LinkedIde
         # Somebody clicked twice.
         raise IdentityTaken(provider.title) from None
     record(by, "identity.linked", f"user:{user.id}", user_id=user.id, provider=provider.name)
-    _tell(user, "identity_linked", identity, provider.title, by)
+    tell_identity_linked(user, identity, provider.title, by)
     db.session.flush()
     return identity
 
@@ -94,7 +93,7 @@ def unlink(user: User, name: IdentityProvider, title: str, by: Actor) -> bool:
     check_way_remains(user, without_identity=identity.id)
     db.session.delete(identity)
     record(by, "identity.unlinked", f"user:{user.id}", user_id=user.id, provider=name)
-    _tell(user, "identity_unlinked", identity, title, by)
+    tell_identity_unlinked(user, identity, title, by)
     db.session.flush()
     return True
 
@@ -185,22 +184,3 @@ def _add(user: User, provider: Provider, claims: Claims) -> LinkedIdentity:
 
 def _readable(text: str) -> str:
     return CONTROL.sub(" ", text).strip()[:MAX_NAME]
-
-
-def _tell(user: User, kind: str, identity: LinkedIdentity, title: str, by: Actor) -> None:
-    # An unverified address may be somebody else's, who has no account.
-    if user.email_verified_at is None:
-        return
-    post(
-        kind,
-        user.email,
-        {
-            "provider": title,
-            "at": clock.now(),
-            "device": by.device,
-            "network": by.network,
-            "security_url": current_config().base_url.rstrip("/") + "/account/security",
-        },
-        dedupe_key=f"{kind}:{identity.id}",
-        subject_ref=f"user:{user.id}",
-    )

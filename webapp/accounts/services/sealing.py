@@ -17,6 +17,11 @@ def seal(text: str) -> str:
     return _fernet().encrypt(text.encode()).decode()
 
 
+def reseal(sealed: str) -> str:
+    """Return the same under SECRET_KEY, so that the previous one can go; for what unseals."""
+    return _fernet().rotate(sealed).decode()
+
+
 def unseal(sealed: str) -> str | None:
     """Return what was sealed under SECRET_KEY or SECRET_KEY_PREVIOUS; None if neither fits."""
     try:

@@ -205,11 +205,6 @@ def list_open(user_id: uuid.UUID) -> list[LoginSession]:
     return [login for login in db.session.scalars(statement) if _why_over(login) is None]
 
 
-def seen_at(session_id: uuid.UUID) -> datetime | None:
-    """Return when Redis last saw the session used; None without it."""
-    return last_seen([session_id]).get(session_id)
-
-
 def last_seen(session_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, datetime]:
     """Return when Redis last saw each session used; those it doesn't know are left out."""
     if not session_ids:

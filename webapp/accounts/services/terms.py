@@ -53,19 +53,6 @@ def find_owed_terms(user_id: uuid.UUID) -> TermsOfUse | None:
     return db.session.scalar(owed)
 
 
-def has_agreed(user: User) -> bool:
-    """Say whether the user agreed to the version in force; yes, where there is none."""
-    return find_owed_terms(user.id) is None
-
-
-def find_agreement(user_id: uuid.UUID, terms_id: int) -> TermsAgreement | None:
-    return db.session.scalar(
-        select(TermsAgreement).where(
-            TermsAgreement.user_id == user_id, TermsAgreement.terms_id == terms_id
-        )
-    )
-
-
 def agree(user: User, terms: TermsOfUse, by: Actor) -> None:
     """Note that the user agrees, with the time; a second time changes nothing. Flushes.
 

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from webapp.accounts.errors import SecondFactorThere, WrongCode
 from webapp.accounts.models import Totp, User
-from webapp.accounts.services.sealing import seal, unseal
+from webapp.accounts.services.sealing import reseal, seal, unseal
 from webapp.core import clock
 from webapp.core.audit import Actor, record
 from webapp.core.db import db
@@ -37,6 +37,8 @@ def begin(user: User) -> None:
 
     Raises SecondFactorThere when an app is confirmed already.
     """
+    # If the user presses twice, the second waits here and finds the first one's row.
+    db.session.execute(select(User.id).where(User.id == user.id).with_for_update())
     totp = _locked(user.id)
     if totp is None:
         totp = Totp(user_id=user.id)
@@ -87,8 +89,8 @@ def accept(user_id: uuid.UUID, code: str) -> bool:
     # Of two requests with the same code, one finds the step taken.
     taken = (
         update(Totp)
-        .where(Totp.user_id == user_id, Totp.last_step < step, Totp.confirmed_at.is_not(None))
-        .values(last_step=step)
+        .where(Totp.user_id == user_id, Totp.last_step < step, Totp.secret == totp.secret)
+        .values(last_step=step, secret=reseal(totp.secret))
         .returning(Totp.user_id)
     )
     return db.session.scalar(taken) is not None

@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 
 from webapp.accounts.errors import LastWayIn, SecondFactorNeeded
 from webapp.accounts.models import LinkedIdentity, Passkey, User
+from webapp.accounts.queries.identities import list_identities
 from webapp.accounts.services import totp
 from webapp.core.db import db
 from webapp.core.shop import get_shop
@@ -23,12 +24,11 @@ class WaysIn:
 
 
 def ways_in(user: User) -> WaysIn:
-    linked = select(LinkedIdentity).where(LinkedIdentity.user_id == user.id)
     return WaysIn(
         password=user.password_hash is not None,
         passkeys=count_passkeys(user.id),
         totp=totp.is_on(user.id),
-        identities=tuple(db.session.scalars(linked.order_by(LinkedIdentity.provider))),
+        identities=tuple(list_identities(user.id)),
     )
 
 

@@ -8,6 +8,7 @@ from webauthn.helpers import base64url_to_bytes, bytes_to_base64url, generate_ch
 
 from webapp.accounts.errors import PasskeyExpired
 from webapp.accounts.services.ceremonies import CHALLENGE_SECONDS
+from webapp.accounts.views.guard import same_site
 from webapp.core import clock
 
 _KEPT = "passkey_challenge"
@@ -51,3 +52,9 @@ def options_answer(options: str) -> Response:
 def sent_json() -> dict[str, Any]:
     sent = request.get_json(silent=True)
     return sent if isinstance(sent, dict) else {}
+
+
+def sent_target(sent: dict[str, Any]) -> str | None:
+    """Return the page of this site where the script wants to go on."""
+    target = sent.get("next")
+    return same_site(target) if isinstance(target, str) else None

@@ -18,6 +18,7 @@ from webapp.core.errors import DomainError
 from webapp.core.limits import limiter
 
 ASKED = "Now look into your mail: the address changes when the links there have been confirmed."
+NOTHING_OPEN = "There was no change to call off any more: this is your address now."
 CALLED_OFF = "The change was called off. Your address stays as it is."
 
 
@@ -52,10 +53,9 @@ def email() -> Response | tuple[str, int]:
 def cancel_email_change() -> Response:
     """Call one's own wish off."""
     change = find_open_change(current_user.id)
-    if change is not None:
-        emails.call_off(change, actor())
-        db.session.commit()
-    flash(CALLED_OFF, "success")
+    called_off = change is not None and emails.call_off(change, actor())
+    db.session.commit()
+    flash(*((CALLED_OFF, "success") if called_off else (NOTHING_OPEN, "warning")))
     return redirect("/account/email", 303)
 
 

@@ -16,10 +16,11 @@ from webapp.accounts.views.challenges import (
     new_challenge,
     options_answer,
     sent_json,
+    sent_target,
     take_challenge,
 )
 from webapp.accounts.views.door import HalfLogin, enter, half_login
-from webapp.accounts.views.guard import actor, renew, same_site
+from webapp.accounts.views.guard import actor, renew
 from webapp.accounts.views.proving import grave
 from webapp.core.access import EVERYONE, MEMBERS, open_to
 from webapp.core.db import db
@@ -126,7 +127,7 @@ def passkey_login() -> FlaskResponse:
     if half is not None:
         remember, target, method = half.remember, half.target, half.method
     else:
-        remember, target = sent.get("remember") is True, same_site(_text(sent.get("next")))
+        remember, target = sent.get("remember") is True, sent_target(sent)
         method = LoginMethod.PASSKEY
     entered = enter(user, method, remember=remember, target=target, second_factor=True)
     return make_response({"next": entered.location})
@@ -135,7 +136,3 @@ def passkey_login() -> FlaskResponse:
 def _first_step(sent: dict[str, Any]) -> HalfLogin | None:
     """Return the first step taken; None for whoever came to log in anew from the login page."""
     return half_login() if sent.get("second_step") is True else None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None

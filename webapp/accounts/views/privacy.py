@@ -49,7 +49,7 @@ def _page(error: str | None = None) -> str:
         "accounts/data.html",
         error=error,
         copies=[(copy, _token(copy)) for copy in copies],
-        open_copy=any(copy.state is ExportState.REQUESTED for copy in copies),
+        open_copy=any(exporting.is_under_way(copy) for copy in copies),
         erase_after=current_user.user.erase_after,
         works_here=current_user.role is not None,
         grace=closing.GRACE.days,

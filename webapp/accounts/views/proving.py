@@ -19,6 +19,7 @@ from webapp.accounts.views.challenges import (
     new_challenge,
     options_answer,
     sent_json,
+    sent_target,
     take_challenge,
 )
 from webapp.accounts.views.guard import actor, needs_proof, renew, same_site
@@ -104,7 +105,7 @@ def prove_by_passkey() -> dict[str, str]:
     challenge = take_challenge(Purpose.PROVE)
     passkeys.recognise(sent.get("credential"), challenge, current_user.user)
     give_back()
-    return {"next": _proven(second_factor=True, target=same_site(sent.get("next")))}
+    return {"next": _proven(second_factor=True, target=sent_target(sent))}
 
 
 def _proven(*, second_factor: bool, target: str | None) -> str:

@@ -19,8 +19,6 @@ from webapp.core.db import db
 from webapp.core.limits import give_back
 from webapp.core.security import limiter
 
-SET_UP = "This shop asks its staff for a second factor. Add a passkey or an authenticator app."
-
 
 def _who() -> User | None:
     """Return who is at the second step: after a first one, or logged in without a second."""
