@@ -340,15 +340,38 @@ def test_two_who_had_one_address_are_told_nothing_of_each_other(
 
     def told(user: User) -> str:
         found = read(content_of(make_copy(user, run_jobs)))
-        return json.dumps([found["contact_messages"], found["profile"]["met_before"]])
+        return json.dumps(
+            [found["contact_messages"], found["profile"]["met_before"], found["mails"]]
+        )
 
-    assert "Where is my parcel?" in told(alice)
+    def write(user: User, words: str) -> None:
+        mail = {"kind": "notice", "sender": "shop@example.com", "html": "", "text": words}
+        about = f"user:{user.id}"
+        db.session.add(
+            Mail(
+                dedupe_key=words,
+                code=words,
+                recipient=former,
+                subject=words,
+                subject_ref=about,
+                **mail,
+            )
+        )
+
+    write(alice, "Alice's key was changed.")
+    of_alice = told(alice)
+    assert "Where is my parcel?" in of_alice
+    assert "Alice's key was changed." in of_alice
     bob = make_user(former)
+    write(bob, "Welcome here.")
     receive(Inquiry("Bob", former, "Hello", "I moved in here."))
     db.session.commit()
-    assert "I moved in here." not in told(alice)
-    assert "Where is my parcel?" not in told(bob)
-    assert "Alice" not in told(bob)
+    of_alice, of_bob = told(alice), told(bob)
+    assert "I moved in here." not in of_alice
+    assert "Welcome here." not in of_alice
+    assert "Where is my parcel?" not in of_bob
+    assert "Alice" not in of_bob
+    assert "Welcome here." in of_bob
 
 
 def test_memory_stays_flat_with_ten_thousand_orders(app: Flask, session: Session) -> None:
