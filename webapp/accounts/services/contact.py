@@ -4,20 +4,19 @@ Whoever wrote gets no mail from this: the form would otherwise send anybody's wo
 somebody types in, and be used for it. The page itself says that the message has arrived.
 """
 
-import hashlib
 import logging
 import re
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from webapp.accounts.errors import MessageHandled, NoSuchMessage
 from webapp.accounts.models import ContactMessage, ContactState, ProspectSource
 from webapp.accounts.services.prospects import note_prospect
 from webapp.core import clock
 from webapp.core.audit import Actor, record
-from webapp.core.db import db
+from webapp.core.db import db, take_turns
 from webapp.core.errors import DomainError
 from webapp.core.shop import get_shop
 from webapp.core.state import current_config
@@ -61,7 +60,8 @@ def receive(inquiry: Inquiry, suspicion: str = "") -> ContactMessage:
 
     ``suspicion`` is what the form noticed. The same message twice within minutes is one.
     """
-    _take_turns(inquiry.text)
+    # Two requests with the same text, from an impatient finger, wait for each other.
+    take_turns(f"contact:{inquiry.text}")
     twins = _find_twins(inquiry)
     for twin in twins:
         if _is_second_click(twin, inquiry):
@@ -133,12 +133,6 @@ def _move(
     record(by, f"contact.{state.value}", f"contact:{message.id}", before=before.value)
     db.session.flush()
     return message
-
-
-def _take_turns(text: str) -> None:
-    """Two requests with the same text, from an impatient finger, wait for each other."""
-    lock = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], signed=True)
-    db.session.execute(select(func.pg_advisory_xact_lock(lock)))
 
 
 def _find_twins(inquiry: Inquiry) -> list[ContactMessage]:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from webapp.core.db import db
+from webapp.core.db import db, take_turns
 from webapp.messaging.models import MailConsent, MailTopic
 
 
@@ -44,10 +44,7 @@ def give_consent(email: str, topic: MailTopic, wanted: bool, source: str) -> Con
     """
     address = email.strip().lower()
     # Two answers at once (a double click, two tabs) take turns, so that the last one counts.
-    db.session.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"),
-        {"name": f"consent:{address}:{topic.value}"},
-    )
+    take_turns(f"consent:{address}:{topic.value}")
     standing = consents_of(address).get(topic)
     if standing is not None and standing.wanted == wanted:
         return standing

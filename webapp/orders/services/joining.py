@@ -2,12 +2,12 @@
 
 import uuid
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 
 from webapp.accounts.models import ProspectSource, User
 from webapp.accounts.services.prospects import convert, find_verified_member_id, note_prospect
 from webapp.core.audit import SYSTEM, record
-from webapp.core.db import db
+from webapp.core.db import db, take_turns
 from webapp.orders.models import Order
 
 
@@ -21,7 +21,7 @@ def join_guest_orders(user_id: uuid.UUID) -> int:
     )
     if email is None:
         return 0
-    take_turns(email)
+    take_buyers_turn(email)
     member_id = convert(user_id)
     if member_id is None:
         return 0
@@ -37,26 +37,25 @@ def join_guest_orders(user_id: uuid.UUID) -> int:
     return len(joined)
 
 
-def find_guest_buyer(email: str, name: str) -> tuple[int | None, int | None]:
+def find_guest_buyer(
+    email: str, name: str, source: ProspectSource = ProspectSource.PURCHASE
+) -> tuple[int | None, int | None]:
     """Return whom a guest's payment belongs to: the member of that address, else its prospect.
 
     The prospect is made where nobody knew the address. Flushes.
     """
-    take_turns(email)
+    take_buyers_turn(email)
     member_id = find_verified_member_id(email)
     if member_id is not None:
         return member_id, None
-    return None, note_prospect(email, ProspectSource.PURCHASE, name).id
+    return None, note_prospect(email, source, name).id
 
 
-def take_turns(email: str) -> None:
+def take_buyers_turn(email: str) -> None:
     """Let a guest's order and the address's verification never overlook each other.
 
     Either the order's transaction is over before the orders are joined, and the order is among
     them; or it begins to look for the member after the address was verified, and finds them.
     An erasure takes its turn too: a guest's order is written before it, and found, or is new.
     """
-    db.session.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"),
-        {"name": f"buyer:{email.strip().lower()}"},
-    )
+    take_turns(f"buyer:{email.strip().lower()}")

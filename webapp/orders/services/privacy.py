@@ -27,7 +27,7 @@ from webapp.orders.models import (
     ShipmentLine,
 )
 from webapp.orders.queries import LIVE
-from webapp.orders.services.joining import take_turns
+from webapp.orders.services.joining import take_buyers_turn
 
 BATCH = 200
 BOOKS = "What was sold, for how much, with which tax, when, to which country: kept by tax law."
@@ -154,7 +154,7 @@ def _cart_rows(person: Person) -> Iterator[dict[str, Any]]:
 def follow(person: Person) -> Trail:
     """Lock the person's orders, and return what leads from them to other traces."""
     for address in sorted(person.addresses):
-        take_turns(address)
+        take_buyers_turn(address)
     orders = db.session.execute(
         select(Order.id, Order.checkout_id, Order.phone)
         .where(_owned(person))

@@ -7,10 +7,10 @@ the work under the checkout's lock, the others find it done. Callers commit.
 import logging
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, or_, select, text
+from sqlalchemy import ColumnElement, or_, select
 
 from webapp.core import clock
-from webapp.core.db import db
+from webapp.core.db import db, take_turns
 from webapp.core.state import current_config, current_fork
 from webapp.messaging.errors import InvalidAddress, InvalidHeader
 from webapp.messaging.services import post
@@ -111,9 +111,7 @@ def _lock_checkout(session: gateway.Session) -> Checkout | None:
         checkout.stripe_session_id = session.id
         return checkout
     # No row to lock: two deliveries of one unknown payment still have to take turns.
-    db.session.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended(:id, 0))"), {"id": session.id}
-    )
+    take_turns(session.id)
     return None
 
 
