@@ -4,10 +4,12 @@ import uuid
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from tests.factories.catalog import make_sku
+from tests.factories.people import make_user
 from tests.factories.sales import make_cart, make_shipping
+from webapp.accounts.models import Prospect, ProspectSource
 from webapp.catalog.models import SkuInventory, SkuPrice
 from webapp.core.db import db
 from webapp.core.shop import get_shop
@@ -20,7 +22,7 @@ from webapp.orders.errors import (
     NotDeliverable,
     SoldOut,
 )
-from webapp.orders.models import DiscountCode, DiscountKind, TaxRate
+from webapp.orders.models import Cart, DiscountCode, DiscountKind, TaxRate
 from webapp.orders.queries import CartView, count_cart, view_cart
 from webapp.orders.services.cart import (
     acknowledge_prices,
@@ -162,3 +164,19 @@ def test_a_code_per_customer_asks_who_it_is(sku_id: int) -> None:
         apply_discount(cart_id, "WELCOME")
     apply_discount(cart_id, "WELCOME", "Alice@Example.com")
     assert view(cart_id).email == "alice@example.com"
+    met = db.session.scalars(select(Prospect)).one()
+    assert (met.email, met.source, met.member_id) == (
+        "alice@example.com",
+        ProspectSource.CART,
+        None,
+    )
+
+
+def test_who_a_member_is_need_not_be_met_again(sku_id: int) -> None:
+    alice = make_user("alice@example.com")
+    make_code("WELCOME", customer_limit=1)
+    theirs, guests = make_cart((sku_id, 1)), make_cart((sku_id, 1))
+    db.session.get_one(Cart, theirs).user_id = alice.id
+    apply_discount(theirs, "WELCOME", "bob@example.com")
+    apply_discount(guests, "WELCOME", alice.email)
+    assert db.session.scalars(select(Prospect)).all() == []

@@ -7,6 +7,7 @@ from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
+from webapp.accounts.models import ProspectSource
 from webapp.catalog.queries import Offer, list_offers
 from webapp.core import clock
 from webapp.core.db import db
@@ -28,6 +29,7 @@ from webapp.orders.queries import (
     view_open_cart,
     why_not,
 )
+from webapp.orders.services.joining import find_guest_buyer
 
 KEEP_DAYS = 30
 MAX_LINES = 50
@@ -185,6 +187,8 @@ def _check_customer(cart: Cart, code: DiscountCode, typed: str) -> None:
     if count_uses(code.id, email) >= (code.customer_limit or 0):
         raise InvalidDiscount(f"You have used the code {code.code} already.")
     cart.email = email
+    if cart.user_id is None:
+        find_guest_buyer(email, "", ProspectSource.CART)
 
 
 def remove_discount(cart_id: uuid.UUID, text: str) -> None:
