@@ -36,5 +36,5 @@ def purge() -> None:
         .limit(BATCH)
     )
     db.session.execute(delete(Job).where(Job.id.in_(old)))
-    forget_old()
+    forget_old(BATCH)
     db.session.commit()

@@ -328,9 +328,9 @@ def test_a_session_is_noted_as_its_owners(
 def test_sessions_over_long_ago_are_forgotten(app: Flask, session: Session, alice: User) -> None:
     browser = browser_of(app, alice)
     browser.post("/logout")
-    assert sessions.forget_old() == 0
+    assert sessions.forget_old(10) == 0
     with later(days=91):
-        assert sessions.forget_old() == 1
+        assert sessions.forget_old(10) == 1
 
 
 @pytest.mark.parametrize(

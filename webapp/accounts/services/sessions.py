@@ -220,15 +220,16 @@ def last_seen(session_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, datetime]:
     }
 
 
-def forget_old() -> int:
+def forget_old(most: int) -> int:
     """Delete sessions that were over long ago, with what they tell of devices; returns how many."""
     before = clock.now() - KEPT_AFTER_END
-    statement = (
-        delete(LoginSession)
+    old = (
+        select(LoginSession.id)
         .where(or_(LoginSession.ended_at < before, LoginSession.expires_at < before))
-        .returning(LoginSession.id)
+        .limit(most)
     )
-    return len(db.session.scalars(statement).all())
+    gone = delete(LoginSession).where(LoginSession.id.in_(old)).returning(LoginSession.id)
+    return len(db.session.scalars(gone).all())
 
 
 _asks_again_at = 0.0
