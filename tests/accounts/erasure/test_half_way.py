@@ -1,5 +1,6 @@
 """Erasing is killed, repeated, held up: all of it is done in the end, and once."""
 
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -66,6 +67,28 @@ def test_killed_at_any_step_it_did_nothing_and_does_all_the_next_time(
         assert whole_database(connection) == before, step
     erase_due()
     assert found(connection) == set(REMAINS)
+
+
+def test_who_cannot_be_erased_keeps_nobody_else_from_it(
+    alice: User, run_jobs: RunJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bob = make_user("bob@example.com")
+    close(alice)
+    close(bob)
+    say_goodbye(run_jobs)
+    forget = jobs.privacy._forget
+
+    def refuse_alice(user_id: uuid.UUID) -> None:
+        if user_id == alice.id:
+            raise RuntimeError("not this one")
+        forget(user_id)
+
+    monkeypatch.setattr(jobs.privacy, "BATCH", 1)
+    monkeypatch.setattr(jobs.privacy, "_forget", refuse_alice)
+    erase_due()
+    db.session.expire_all()
+    assert alice.erased_at is None
+    assert bob.erased_at is not None
 
 
 def test_killed_before_its_files_are_deleted_the_sweep_finds_them(

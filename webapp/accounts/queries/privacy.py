@@ -1,9 +1,10 @@
 """Whose data is whose: what a user may have a copy of, and what goes when they go."""
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import or_, select, tuple_
 from sqlalchemy.orm import aliased
 
 from webapp.accounts.models import (
@@ -68,12 +69,26 @@ def list_asked_since(user_id: uuid.UUID, since: datetime) -> list[ExportState]:
     return list(db.session.scalars(statement))
 
 
-def list_due_erasures(now: datetime, limit: int) -> list[uuid.UUID]:
-    """Return whose grace is over, who waited longest first. Whoever works here has to stay."""
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Somebody to be erased, and since when."""
+
+    since: datetime
+    user_id: uuid.UUID
+
+
+def list_due_erasures(now: datetime, limit: int, after: Due | None = None) -> list[Due]:
+    """Return whose grace is over, who waited longest first. Whoever works here has to stay.
+
+    ``after`` is the last one of the page before.
+    """
+    waiting = tuple_(User.erase_after, User.id)
     statement = (
-        select(User.id)
+        select(User.erase_after, User.id)
         .where(User.erase_after <= now, User.erased_at.is_(None), User.role.is_(None))
-        .order_by(User.erase_after)
+        .order_by(waiting)
         .limit(limit)
     )
-    return list(db.session.scalars(statement))
+    if after is not None:
+        statement = statement.where(waiting > (after.since, after.user_id))
+    return [Due(since, user_id) for since, user_id in db.session.execute(statement) if since]
