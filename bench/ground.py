@@ -151,6 +151,7 @@ class Site:
             "STRIPE_API_BASE": self.ground.stripe_url or "http://127.0.0.1:9",
             "SMTP_URL": "null://",
             "UPLOAD_FOLDER": str(self.ground.folder / "uploads"),
+            "SPOOL_FOLDER": str(self.ground.folder / "spool"),
             # The limiter counts every request as in production; only its end is out of reach.
             "REQUEST_LIMIT": "1000000000 per minute",
             "FLASK_APP": "wsgi",

@@ -263,6 +263,7 @@ class Stack:
             "SMTP_URL": f"smtp://{HOST}:{ports.get('smtp', 0)}",
             "BASE_URL": self.web_url,
             "UPLOAD_FOLDER": str(self.state.folder / "uploads"),
+            "SPOOL_FOLDER": str(self.state.folder / "spool"),
         }
 
     def environment(self) -> dict[str, str]:

@@ -67,6 +67,7 @@ class Business:
             "STRIPE_SECRET_KEY": self.stripe_key,
             "SMTP_URL": self.neighbours.smtp_url,
             "UPLOAD_FOLDER": str(self.uploads),
+            "SPOOL_FOLDER": str(self.uploads / "spool"),
             "JOB_LEASE_SECONDS": "2",
             "RELAY_AFTER_SECONDS": "1",
             "PATH": f"{Path(sys.executable).parent}:{self.env['PATH']}",

@@ -47,6 +47,7 @@ def make_config(
         "redis_url": redis_url,
         "base_url": "http://localhost",
         "upload_folder": uploads,
+        "spool_folder": uploads / "spool",
         "stripe_secret_key": "sk_test_sandbox",
         "stripe_webhook_secret": "whsec_tests",
         "smtp_url": "null://",

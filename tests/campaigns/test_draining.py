@@ -15,8 +15,7 @@ from redis import ConnectionError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from jobs import campaigns as jobs
-from jobs.campaigns import drain_client_events, purge_client_events
+from jobs.campaigns import drain_client_events, purge_client_events, visits
 from tests.campaigns.conftest import VISITOR, list_events, make_event, send
 from tests.conftest import make_config
 from tests.factories.people import browser_of, make_user
@@ -157,7 +156,7 @@ def test_what_postgres_refuses_does_not_hold_up_the_rest(
 def test_many_events_are_written_in_batches(
     app: Flask, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "BATCH", 10)
+    monkeypatch.setattr(visits, "BATCH", 10)
     hold([happen() for _ in range(25)])
     drain_client_events()
     assert (len(list_events(session)), count_waiting()) == (25, 0)
@@ -167,9 +166,9 @@ def test_after_half_a_minute_other_jobs_have_the_worker(
     app: Flask, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rings: list[str] = []
-    monkeypatch.setattr(jobs, "ring", lambda path, _queue: rings.append(path))
-    monkeypatch.setattr(jobs, "BATCH", 10)
-    monkeypatch.setattr(jobs, "BUDGET_SECONDS", -1)
+    monkeypatch.setattr(visits, "ring", lambda path, _queue: rings.append(path))
+    monkeypatch.setattr(visits, "BATCH", 10)
+    monkeypatch.setattr(visits, "BUDGET_SECONDS", -1)
     hold([happen() for _ in range(25)])
     drain_client_events()
     assert rings == [events.DRAIN]
@@ -211,9 +210,9 @@ def test_somebody_erased_meanwhile_is_not_named(
 def test_old_events_are_purged_and_young_ones_stay(
     app: Flask, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "PURGE_BATCH", 2)
-    old = clock.now() - jobs.KEEP - timedelta(minutes=1)
-    young = happen(at=clock.now() - jobs.KEEP + timedelta(minutes=1))
+    monkeypatch.setattr(visits, "PURGE_BATCH", 2)
+    old = clock.now() - visits.KEEP - timedelta(minutes=1)
+    young = happen(at=clock.now() - visits.KEEP + timedelta(minutes=1))
     events.write([young, *(happen(at=old) for _ in range(5))])
     session.commit()
     purge_client_events()
@@ -238,11 +237,11 @@ def test_many_workers_write_each_event_once(
     own_app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also when each believes that it is alone."""
-    monkeypatch.setattr(jobs, "BATCH", 50)
+    monkeypatch.setattr(visits, "BATCH", 50)
 
     def drain(alone: bool) -> None:
         with own_app.app_context():
-            jobs.drain_client_events() if alone else write_without_turns()
+            visits.drain_client_events() if alone else write_without_turns()
 
     def write_without_turns() -> None:
         while (batch := events.take(50)).entries:

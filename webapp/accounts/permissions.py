@@ -23,6 +23,9 @@ class Permission(StrEnum):
     CATALOG_EDIT = "catalog.edit"
     DISCOUNTS_EDIT = "discounts.edit"
     ADS_EDIT = "ads.edit"
+    CAMPAIGNS_EDIT = "campaigns.edit"
+    CAMPAIGNS_SEND = "campaigns.send"
+    SUPPRESSION_EDIT = "suppression.edit"
     ORDERS_REFUND = "orders.refund"
     JOBS_RUN = "jobs.run"
     MEMBERS_EDIT = "members.edit"
@@ -46,6 +49,9 @@ _MANAGER = _STAFF | {
     Permission.CATALOG_EDIT,
     Permission.DISCOUNTS_EDIT,
     Permission.ADS_EDIT,
+    Permission.CAMPAIGNS_EDIT,
+    Permission.CAMPAIGNS_SEND,
+    Permission.SUPPRESSION_EDIT,
     Permission.ORDERS_REFUND,
     Permission.JOBS_RUN,
     Permission.MEMBERS_EDIT,
@@ -78,6 +84,9 @@ MEANINGS: dict[Permission, str] = {
     Permission.CATALOG_EDIT: "Change products, prices and stock",
     Permission.DISCOUNTS_EDIT: "Make and change discount codes",
     Permission.ADS_EDIT: "Make and change ads",
+    Permission.CAMPAIGNS_EDIT: "Write emails, audiences and sequences, import prospects",
+    Permission.CAMPAIGNS_SEND: "Make emails ready, approve, send, pause and cancel them",
+    Permission.SUPPRESSION_EDIT: "Change whom no mail goes to",
     Permission.ORDERS_REFUND: "Refund, cancel and accept orders",
     Permission.JOBS_RUN: "Run failed jobs and events again",
     Permission.MEMBERS_EDIT: "End members' sessions, shut them out, send them a password reset",

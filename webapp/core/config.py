@@ -42,6 +42,20 @@ class Config(BaseModel):
     stripe_timeout_seconds: float = Field(default=8, gt=0)
 
     smtp_url: str = "smtp://localhost:25"
+    # Where campaigns go; empty is where all other mails go.
+    bulk_smtp_url: str = ""
+    # Mails of campaigns bounce to this mailbox, each with its code (VERP): bounces@shop.example.
+    bounce_address: str = ""
+    soft_bounce_limit: int = Field(default=5, ge=1)
+    # DKIM (RFC 6376): off without a key, in PEM.
+    dkim_domain: str = ""
+    dkim_selector: str = ""
+    dkim_private_key: str = ""
+    # Which Amazon SNS topic, and which SendGrid key, may report bounces; off when empty.
+    ses_topic_arn: str = ""
+    sendgrid_public_key: str = ""
+    # The journals of leases and the clicks that wait for Redis; must outlive the process.
+    spool_folder: Path = Path("spool")
 
     # RFC 9106, section 4, second recommended option: 64 MiB, 3 passes, 4 lanes. A change reaches
     # every stored hash at its owner's next login.

@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp.accounts.models.people import Prospect
@@ -27,7 +27,6 @@ class ContactMessage(Base):
     __table_args__ = (
         Index("ix_contact_message_prospect_id", "prospect_id"),
         Index("ix_contact_message_handled_by", "handled_by"),
-        Index("ix_contact_message_open", "id", postgresql_where=text("state = 'new'")),
         Index("ix_contact_message_state", "state", "id"),
     )
 

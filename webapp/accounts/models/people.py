@@ -3,6 +3,7 @@
 import uuid
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -129,6 +130,10 @@ class Prospect(Base):
     email: Mapped[str]
     name: Mapped[str] = mapped_column(default="")
     source: Mapped[ProspectSource]
+    # What an import knew of them; empty is unknown.
+    country: Mapped[str] = mapped_column(default="", server_default="")
+    time_zone: Mapped[str] = mapped_column(default="", server_default="")
+    attributes: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     member_id: Mapped[int | None] = mapped_column(ForeignKey("member.id"))
     converted_at: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]

@@ -52,6 +52,8 @@ class Checkout(Base):
     currency: Mapped[str]
     total_amount: Mapped[int]
     request_id: Mapped[str | None]
+    # The code of the campaign's mail whose link brought this browser here.
+    email_code: Mapped[str | None]
     expires_at: Mapped[datetime]
     release_at: Mapped[datetime]
     created_at: Mapped[datetime] = created()

@@ -1,6 +1,6 @@
 """Where browsers report what their visitors did, and where advertisements lead through."""
 
-from flask import Blueprint, abort, redirect, request
+from flask import abort, redirect, request
 from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
 from werkzeug import Response
@@ -9,13 +9,12 @@ from webapp.campaigns.forms import read_events
 from webapp.campaigns.queries import find_ad
 from webapp.campaigns.services.ads import CODE, address_of
 from webapp.campaigns.services.events import hold, write
+from webapp.campaigns.views.blueprint import blueprint
 from webapp.core import clock
 from webapp.core.access import EVERYONE, open_to
 from webapp.core.db import db
 from webapp.core.security import limiter
 from webapp.core.shop import get_shop
-
-blueprint = Blueprint("campaigns", __name__)
 
 MAX_BYTES = 16 * 1024
 

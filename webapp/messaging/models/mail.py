@@ -3,14 +3,17 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, false, text
+from sqlalchemy import Index, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.core.db import Base, created, identity
 
 
 class MailState(StrEnum):
-    """``unknown``: a worker died between handing the bytes over and hearing the reply."""
+    """``unknown``: a worker died between handing the bytes over and hearing the reply.
+
+    ``suppressed``: never handed over, as the address must not be written to.
+    """
 
     PENDING = "pending"
     CLAIMED = "claimed"
@@ -18,6 +21,7 @@ class MailState(StrEnum):
     SENT = "sent"
     FAILED = "failed"
     UNKNOWN = "unknown"
+    SUPPRESSED = "suppressed"
 
 
 class Mail(Base):
@@ -64,28 +68,3 @@ class Mail(Base):
     sent_at: Mapped[datetime | None]
     smtp_reply: Mapped[str | None]
     created_at: Mapped[datetime] = created()
-
-
-class MailTopic(StrEnum):
-    """Mails that a person may do without. Orders, security and billing are not among them."""
-
-    NEWSLETTER = "newsletter"
-    OFFERS = "offers"
-    REMINDERS = "reminders"
-
-
-class MailConsent(Base):
-    """Somebody said yes or no to a topic. Rows are added: the newest is in force, all are proof."""
-
-    __tablename__ = "mail_consent"
-    __table_args__ = (
-        Index("ix_mail_consent_email", "email", "topic", "id"),
-        CheckConstraint("email = lower(email)", name="email_folded"),
-    )
-
-    id: Mapped[int] = identity()
-    email: Mapped[str]
-    topic: Mapped[MailTopic]
-    wanted: Mapped[bool]
-    source: Mapped[str]
-    at: Mapped[datetime] = created()
