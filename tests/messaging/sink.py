@@ -72,6 +72,8 @@ class Sink:
     extensions: tuple[str, ...] = ()
     tls: ssl.SSLContext | None = None
     tls_from_start: bool = False
+    # Asks for the data even of a message that has no recipient, as some servers do.
+    lenient: bool = False
     messages: list[Caught] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     connections: int = 0
@@ -136,6 +138,8 @@ class Sink:
             with self._lock:
                 self.commands.append(f"{verb} {rest}".rstrip())
             reply = self._next(verb)
+            if verb == "DATA" and not talk.recipient and not self.lenient:
+                reply = "554 5.5.1 no valid recipients"
             if verb == "EHLO" and self.extensions:
                 reply = "\r\n".join(["250-sink", *(f"250-{e}" for e in self.extensions), "250 OK"])
             talk.say(reply)
@@ -149,7 +153,8 @@ class Sink:
             raise Gone
         if verb == "MAIL":
             talk.sender = _address(line)
-        elif verb == "RCPT":
+            talk.recipient = ""
+        elif verb == "RCPT" and reply.startswith("2"):
             talk.recipient = _address(line)
         elif verb == "DATA" and reply.startswith("354"):
             self._take(talk)

@@ -1,16 +1,24 @@
 """The process's settings, typed, from the environment; secrets may come from ``X_FILE`` files."""
 
 import os
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from sqlalchemy.engine import URL, make_url
 
 from webapp.core.errors import ConfigError
 
+# RFC 8301, 3.2: verifiers take no signature by a shorter one.
+DKIM_MIN_BITS = 1024
+DNS_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 DEVELOPMENT_SECRET = "development-only-secret-key"  # noqa: S105 - refused in production
 
 
@@ -117,6 +125,17 @@ class Config(BaseModel):
         return [s for s in (self.stripe_webhook_secret, self.stripe_webhook_secret_previous) if s]
 
     @model_validator(mode="after")
+    def refuse_half_a_signature(self) -> Self:
+        if not self.dkim_private_key:
+            return self
+        if not (self.dkim_domain and self.dkim_selector):
+            raise ValueError("DKIM_PRIVATE_KEY needs DKIM_DOMAIN and DKIM_SELECTOR beside it")
+        if not DNS_NAME.fullmatch(f"{self.dkim_selector}.{self.dkim_domain}"):
+            raise ValueError("DKIM_DOMAIN and DKIM_SELECTOR must be names as they stand in DNS")
+        read_dkim_key(self.dkim_private_key)
+        return self
+
+    @model_validator(mode="after")
     def refuse_production_without_secrets(self) -> Self:
         if self.app_env is not Env.PRODUCTION:
             return self
@@ -132,6 +151,20 @@ class Config(BaseModel):
         if missing:
             raise ValueError("production needs " + ", ".join(missing))
         return self
+
+
+def read_dkim_key(pem: str) -> RSAPrivateKey | Ed25519PrivateKey:
+    """Return the key that mails are signed with. Raises ValueError with a sentence."""
+    try:
+        key = load_pem_private_key(pem.replace("\\n", "\n").encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        # The library's own words may repeat parts of the key.
+        raise ValueError("DKIM_PRIVATE_KEY is not a private key in PEM without password") from None
+    if isinstance(key, RSAPrivateKey) and key.key_size >= DKIM_MIN_BITS:
+        return key
+    if isinstance(key, Ed25519PrivateKey):
+        return key
+    raise ValueError("DKIM_PRIVATE_KEY must be an RSA key of 1024 bits or more, or Ed25519")
 
 
 def load_config(environ: Mapping[str, str] | None = None) -> Config:

@@ -37,7 +37,7 @@ class NotOver(DomainError):
     def __init__(self, mail_id: int) -> None:
         super().__init__(
             f"Mail {mail_id} can't be sent again: "
-            "only one that failed, or whose fate is unknown, can."
+            "only one that failed, was withheld or whose fate is unknown can."
         )
 
 
@@ -65,3 +65,97 @@ class InvalidSmtpUrl(DomainError):
             "SMTP_URL must look like smtp://host:25, smtp+starttls://user:password@host:587, "
             "smtps://user:password@host:465, file:///folder or null://."
         )
+
+
+class NoSuchSuppression(NotFound):
+    code = "suppression_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("This address is not on the suppression list.")
+
+
+class UnreadableSuppressions(DomainError):
+    """The file as a whole can't be told apart into rows."""
+
+    code = "suppressions_unreadable"
+    status = 422
+
+
+class AddressSuppressed(DomainError):
+    code = "mail_address_suppressed"
+    status = 409
+
+    def __init__(self, mail_id: int) -> None:
+        super().__init__(
+            f"Mail {mail_id} can't be sent: its address is on the suppression list. "
+            "Take it off that list first if its owner wants mail again."
+        )
+
+
+class NoSuchSender(NotFound):
+    code = "sender_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such sender.")
+
+
+class SenderOff(DomainError):
+    code = "sender_off"
+    status = 409
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The sender {name} is switched off. Choose another, or switch it on.")
+
+
+class SenderTaken(DomainError):
+    code = "sender_taken"
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__("There is a sender with this address already.")
+
+
+class InvalidSender(DomainError):
+    code = "sender_invalid"
+
+
+class InvalidDomainLimit(DomainError):
+    code = "domain_limit_invalid"
+
+
+class InvalidMailWebhook(DomainError):
+    code = "mail_webhook_invalid"
+
+
+class WebhookTooLarge(DomainError):
+    code = "mail_webhook_too_large"
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body is larger than {limit // 1024} KiB, or of unknown length.")
+
+
+class NotReporting(NotFound):
+    """Said as if there were nothing at this address: which provider a shop uses is its own."""
+
+    code = "mail_webhook_off"
+
+    def __init__(self) -> None:
+        super().__init__("This shop takes no reports here.")
+
+
+class ReportTooLarge(DomainError):
+    code = "mail_report_too_large"
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"The message is larger than {limit // 1024**2} MiB; no bounce or complaint is."
+        )
+
+
+class EmptyReport(DomainError):
+    code = "mail_report_empty"
+
+    def __init__(self) -> None:
+        super().__init__("There is no message: nothing came in.")

@@ -4,10 +4,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, literal, select
 
 from webapp.core.db import db
-from webapp.messaging.models import Mail, MailState
+from webapp.messaging.models import BounceKind, Mail, MailBounce, MailState
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +63,35 @@ def count_lately(recipient: str, kinds: Collection[str], since: datetime) -> int
         )
         or 0
     )
+
+
+@dataclass(frozen=True, slots=True)
+class BounceLine:
+    """What another mail server reported about one of our mails."""
+
+    kind: BounceKind
+    status: str
+    diagnostic: str
+    at: datetime
+
+
+def list_bounces(code: str) -> list[BounceLine]:
+    """Return what came back of the mail with this code, oldest first."""
+    return _bounces(Mail.code == code)
+
+
+def list_bounces_about(subject_ref: str) -> list[BounceLine]:
+    """Return what came back of the mails about one thing ("order:42"), oldest first."""
+    return _bounces(Mail.subject_ref == subject_ref)
+
+
+def _bounces(of: ColumnElement[bool]) -> list[BounceLine]:
+    """A bounce's key is its kind and its mail's code: found by that, it needs no other index."""
+    keys = [literal(f"{kind.value}:") + Mail.code for kind in BounceKind]
+    statement = (
+        select(MailBounce.kind, MailBounce.status, MailBounce.diagnostic, MailBounce.at)
+        .join(Mail, MailBounce.key.in_(keys))
+        .where(of)
+        .order_by(MailBounce.at, MailBounce.id)
+    )
+    return [BounceLine(*row) for row in db.session.execute(statement)]

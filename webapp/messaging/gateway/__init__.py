@@ -12,10 +12,29 @@ from urllib.parse import unquote, urlsplit
 from webapp.core.state import current_config
 from webapp.messaging.gateway.envelope import Envelope, Gateway, Handover, Outcome
 from webapp.messaging.gateway.offline import FileGateway, NullGateway
+from webapp.messaging.gateway.pipelined import (
+    BulkGateway,
+    Journal,
+    OneByOne,
+    PipelinedGateway,
+    Result,
+)
 from webapp.messaging.gateway.servers import read_server
 from webapp.messaging.gateway.smtp import SmtpGateway
 
-__all__ = ["Envelope", "Gateway", "Handover", "Outcome", "current_gateway", "open_gateway"]
+__all__ = [
+    "BulkGateway",
+    "Envelope",
+    "Gateway",
+    "Handover",
+    "Journal",
+    "Outcome",
+    "PipelinedGateway",
+    "Result",
+    "current_bulk_gateway",
+    "current_gateway",
+    "open_gateway",
+]
 
 
 def current_gateway() -> Gateway:
@@ -32,3 +51,17 @@ def open_gateway(url: str) -> Gateway:
     if parts.scheme == "file" and parts.path:
         return FileGateway(Path(unquote(parts.path)))
     return SmtpGateway(read_server(parts))
+
+
+def current_bulk_gateway() -> BulkGateway:
+    """Return this process's gateway for campaigns, to the server that BULK_SMTP_URL names."""
+    config = current_config()
+    return _open_bulk_gateway(config.bulk_smtp_url or config.smtp_url)
+
+
+@lru_cache(maxsize=8)
+def _open_bulk_gateway(url: str) -> BulkGateway:
+    gateway = open_gateway(url)
+    if isinstance(gateway, SmtpGateway):
+        return PipelinedGateway(gateway.server)
+    return OneByOne(gateway)

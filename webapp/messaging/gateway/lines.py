@@ -100,6 +100,10 @@ class Line:
             return self.smtp.noop()[0] == 250
         return False
 
+    def touch(self) -> None:
+        """Note that somebody else speaks on this connection now."""
+        self.used = time.monotonic()
+
     def address(self, envelope: Envelope) -> None:
         """MAIL FROM, RCPT TO, DATA. Raises Answered at the first reply that isn't a yes."""
         options = []

@@ -96,6 +96,7 @@ class MailReport(Base):
     __table_args__ = (
         UniqueConstraint("key"),
         Index("ix_mail_report_waiting", "id", postgresql_where=text("state = 'waiting'")),
+        Index("ix_mail_report_unreadable", "id", postgresql_where=text("state = 'unreadable'")),
         Index("ix_mail_report_received_at", "received_at"),
     )
 

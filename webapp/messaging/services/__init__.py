@@ -1,6 +1,7 @@
 """Mails: written down in the transaction of what they tell about, delivered by a job."""
 
 from webapp.messaging.services.delivery import (
+    STUCK,
     Letter,
     Settled,
     begin,
@@ -9,15 +10,17 @@ from webapp.messaging.services.delivery import (
     send_again,
     settle_stale,
 )
-from webapp.messaging.services.posting import post
+from webapp.messaging.services.posting import post, post_words
 
 __all__ = [
+    "STUCK",
     "Letter",
     "Settled",
     "begin",
     "claim",
     "conclude",
     "post",
+    "post_words",
     "send_again",
     "settle_stale",
 ]

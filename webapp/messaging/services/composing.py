@@ -24,6 +24,7 @@ from webapp.messaging.errors import InvalidAddress, InvalidHeader
 # Besides CR and LF these are what str.splitlines, and so some mail software, takes for a line end.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 ADDRESS = re.compile(r"[^\s@<>()\[\],;:\\\"]+@[^\s@<>()\[\],;:\\\"]+")
+_LINE_ENDS = re.compile("\r\n|\r|\n")
 KIND = re.compile(r"[a-z][a-z0-9_]*")
 
 # RFC 3834: nobody's out-of-office note should answer a machine.
@@ -66,12 +67,17 @@ def write(kind: str, context: Mapping[str, object]) -> Words:
     if not KIND.fullmatch(kind):
         raise ValueError(f"{kind!r} can't name a template")
     # Not flask.render_template: context processors are for pages and may ask the database.
-    names: dict[str, object] = {**context, "shop": _face(get_shop())}
+    names: dict[str, object] = {**context, "shop": shop_face()}
     templates = current_app.jinja_env
     subject = templates.get_template(f"email/{kind}.subject.txt").render(names).strip()
     text = templates.get_template(f"email/{kind}.txt").render(names)
     html = templates.get_template(f"email/{kind}.html").render(names)
     return Words(refuse_control(subject, "subject"), _tidy(text), _inliner.inline(html))
+
+
+def shop_face() -> Face:
+    """Return the shop as mails show it."""
+    return _face(get_shop())
 
 
 def _face(shop: Shop) -> Face:
@@ -193,8 +199,17 @@ def _part(boundary: str, subtype: str, words: str) -> bytes:
         f'--{boundary}\r\nContent-Type: text/{subtype}; charset="utf-8"\r\n'
         "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
     )
-    body = re.sub("\r\n|\r|\n", "\r\n", words)
-    return head.encode() + b2a_qp(body.encode(), istext=True) + b"\r\n"
+    return head.encode() + quoted_printable(words) + b"\r\n"
+
+
+def quoted_printable(words: str) -> bytes:
+    """Encode words by RFC 2045, 6.7, with CRLF line ends."""
+    if "\n" in words or "\r" in words:
+        words = _LINE_ENDS.sub("\r\n", words)
+    body = words.encode()
+    encoded = b2a_qp(body, istext=True)
+    # Where nothing shows it the line ends of the input, it breaks long lines with LF alone.
+    return encoded if b"\r\n" in body else encoded.replace(b"=\n", b"=\r\n")
 
 
 def _is_international(headers: Headers) -> bool:

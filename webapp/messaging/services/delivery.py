@@ -1,6 +1,7 @@
 """The life of a mail on its way out: who may send it now, and what became of it.
 
-pending -> claimed -> sending -> sent | failed | unknown. Every step is a conditional UPDATE that
+pending -> claimed -> sending -> sent | failed | unknown; or suppressed, where the address must not
+be written to. Every step is a conditional UPDATE that
 names the try (``attempts``) it belongs to: a worker that lost its claim can't take the step, so
 never do two of them finish the same message.
 """
@@ -18,15 +19,20 @@ from webapp.core.db import db
 from webapp.core.errors import DomainError, RetryLater
 from webapp.core.models import Job, JobState
 from webapp.core.state import current_config
-from webapp.messaging.errors import BodyRemoved, NoSuchMail, NotOver
+from webapp.messaging.bounces import return_path
+from webapp.messaging.errors import AddressSuppressed, BodyRemoved, NoSuchMail, NotOver
 from webapp.messaging.gateway import Envelope, Handover, Outcome
+from webapp.messaging.gateway.dkim import signed
 from webapp.messaging.models import Mail, MailState
 from webapp.messaging.services.composing import Headers, Words, compose
-from webapp.messaging.services.posting import DELIVER, promise
+from webapp.messaging.services.posting import DELIVER, WITHHELD, promise
 from webapp.messaging.services.secrets import REMOVED, remove_old_keys, without_key
+from webapp.messaging.services.suppressing import is_suppressed
 
 IN_DOUBT = "The worker was lost before it heard the mail server's answer."
 GAVE_UP = "Not delivered after the last try: "
+# What only a person's decision moves on from here.
+STUCK = (MailState.FAILED, MailState.UNKNOWN, MailState.SUPPRESSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +48,8 @@ def claim(mail_id: int) -> Letter | None:
     """Take the mail for this worker; None when there is nothing more to do for it.
 
     A mail whose worker died before the end of its message is taken over; one whose worker died
-    after it becomes ``unknown``. Raises RetryLater while another worker may still be at it, and
-    NoSuchMail.
+    after it becomes ``unknown``, and one to a suppressed address ``suppressed``. Raises RetryLater
+    while another worker may still be at it, and NoSuchMail.
     """
     now = clock.now()
     free = or_(
@@ -68,11 +74,20 @@ def claim(mail_id: int) -> Letter | None:
     if mail is None:
         _look_why(mail_id, now)
         return None
+    if is_suppressed(mail.recipient, marketing=False):
+        _withhold(mail_id)
+        return None
     name, sender = parseaddr(mail.sender)
     headers = Headers(name, sender, mail.recipient, mail.reply_to, mail.code, now)
     content = compose(headers, Words(mail.subject, mail.text, mail.html))
-    envelope = Envelope(mail.code, sender, mail.recipient, content)
+    path = return_path(current_config().bounce_address, mail.code) or sender
+    envelope = Envelope(mail.code, path, mail.recipient, signed(content))
     return Letter(mail_id, mail.attempts, envelope)
+
+
+def _withhold(mail_id: int) -> None:
+    values = {"state": MailState.SUPPRESSED, "smtp_reply": WITHHELD}
+    db.session.execute(update(Mail).where(Mail.id == mail_id).values(values))
 
 
 def _abandoned_before(now: datetime) -> datetime:
@@ -165,13 +180,16 @@ def _is_last_try(mail_id: int) -> bool:
 def send_again(mail_id: int) -> Mail:
     """Send a failed mail, or one whose fate is unknown, once more: a person's decision; flushes.
 
-    Raises NoSuchMail, or NotOver for any other state and for the second of two clicks, or
-    BodyRemoved where there is nothing left to send.
+    Also one that was suppressed, if its address no longer is. Raises NoSuchMail, or NotOver for
+    any other state and for the second of two clicks, AddressSuppressed, or BodyRemoved where
+    there is nothing left to send.
     """
-    again = (MailState.FAILED, MailState.UNKNOWN)
+    recipient = db.session.scalar(select(Mail.recipient).where(Mail.id == mail_id))
+    if recipient and is_suppressed(recipient, marketing=False):
+        raise AddressSuppressed(mail_id)
     mail = db.session.scalar(
         update(Mail)
-        .where(Mail.id == mail_id, Mail.state.in_(again), Mail.text != REMOVED)
+        .where(Mail.id == mail_id, Mail.state.in_(STUCK), Mail.text != REMOVED)
         .values(state=MailState.PENDING, claimed_at=None)
         .returning(Mail)
         .execution_options(populate_existing=True)

@@ -19,12 +19,21 @@ from webapp.core.privacy import (
     rows_of,
     run,
 )
-from webapp.messaging.models import Mail, MailConsent, MailState
+from webapp.messaging.models import (
+    Mail,
+    MailBounce,
+    MailConsent,
+    MailReport,
+    MailState,
+    MailSuppression,
+)
+from webapp.messaging.services.addresses import folded
 from webapp.messaging.services.posting import DELIVER
 
 KEPT = "That a mail about an order was sent, and when: proof that the buyer was told."
+REPORTED = "That a report came from a mail server, without what it said of the person."
 MACHINERY = ("id", "code", "dedupe_key", "claimed_at", "attempts", "subject_ref")
-OVER = (MailState.SENT, MailState.FAILED, MailState.UNKNOWN)
+OVER = (MailState.SENT, MailState.FAILED, MailState.UNKNOWN, MailState.SUPPRESSED)
 
 
 def chapters(person: Person, orders: Sequence[str]) -> Iterator[Chapter]:
@@ -32,12 +41,20 @@ def chapters(person: Person, orders: Sequence[str]) -> Iterator[Chapter]:
     yield Chapter("mails", "Every mail we sent you.", _mails(person, orders))
     consents = rows_of(MailConsent, among(MailConsent.email, person.addresses), leave_out=("id",))
     yield Chapter("consents", "Each time you said yes or no to a kind of mail.", consents)
+    kept = rows_of(
+        MailSuppression, among(MailSuppression.email, _spelled(person)), leave_out=("id",)
+    )
+    yield Chapter("suppressions", "Why an address of yours gets no mail, if it gets none.", kept)
+    bounces = rows_of(
+        MailBounce, among(MailBounce.email, _spelled(person)), leave_out=("id", "key", "code")
+    )
+    yield Chapter("bounces", "Mails to you that came back, or that you reported as spam.", bounces)
 
 
 def _mails(person: Person, orders: Sequence[str]) -> Iterator[dict[str, Any]]:
     theirs = or_(
         among(Mail.subject_ref, [f"user:{person.user_id}", *orders]),
-        and_(among(Mail.recipient, person.addresses), ~_about_somebody()),
+        and_(among(lowered(Mail.recipient), _spelled(person)), ~_about_somebody()),
     )
     for row in rows_of(Mail, theirs, leave_out=MACHINERY):
         if row.pop("secret"):
@@ -53,20 +70,49 @@ def _about_somebody() -> ColumnElement[bool]:
 
 
 def erase(person: Person, subjects: Sequence[str], orders: Sequence[str], tally: Tally) -> None:
-    """Erase the person's mails and consents.
+    """Erase the person's mails and consents, and what came back of the mails.
 
     ``subjects`` are all things that are theirs; of those among ``orders`` it stays a fact that
     their mails were sent.
     """
-    mine = or_(among(Mail.subject_ref, subjects), among(lowered(Mail.recipient), person.addresses))
+    theirs = _spelled(person)
+    mine = or_(among(Mail.subject_ref, subjects), among(lowered(Mail.recipient), theirs))
     about = func.coalesce(Mail.subject_ref, "")
     fact = and_(Mail.state == MailState.SENT, among(about, orders))
     tally.erased("mail", _delete(and_(mine, ~fact)))
     tally.anonymised("mail", _empty(and_(mine, fact)), KEPT)
     if person.addresses:
         tally.anonymised("mail", _blot(person.addresses), KEPT)
-    gone = delete(MailConsent).where(among(MailConsent.email, person.addresses))
-    tally.erased("mail_consent", run(gone))
+    _erase_reports(person, tally)
+    for model in (MailConsent, MailBounce, MailSuppression):
+        gone = delete(model).where(among(model.email, theirs))
+        tally.erased(model.__tablename__, run(gone))
+
+
+def _erase_reports(person: Person, tally: Tally) -> None:
+    """Empty the reports that name the person, also one that nobody has read yet.
+
+    The suppression goes with the rest: who is in none of our tables is in no audience either, and
+    a list that is imported must bring a consent of its own. A hash instead would have to be asked
+    for by every mail, and would still be an address to whoever tries out all they have.
+    """
+    if not person.addresses:
+        return
+    named = mentions(func.encode(MailReport.content, "escape"), person.addresses)
+    emptied = run(update(MailReport).where(named).values(content=b"", error=None))
+    tally.anonymised("mail_report", emptied, REPORTED)
+    for model, column in (
+        (MailReport, MailReport.error),
+        (MailBounce, MailBounce.diagnostic),
+        (MailSuppression, MailSuppression.detail),
+    ):
+        changed = blot_out(model, column, person.addresses)
+        tally.anonymised(model.__tablename__, changed, REPORTED)
+
+
+def _spelled(person: Person) -> list[str]:
+    """Return the person's addresses as they wrote them and as mails are addressed."""
+    return sorted({*person.addresses, *map(folded, person.addresses)})
 
 
 def _delete(where: ColumnElement[bool]) -> int:

@@ -24,7 +24,7 @@ def without_key() -> dict[str, Any]:
 
 def remove_old_keys() -> int:
     """Take the body out of secret mails whose fate nobody decided; returns how many. Flushes."""
-    over = (MailState.FAILED, MailState.UNKNOWN)
+    over = (MailState.FAILED, MailState.UNKNOWN, MailState.SUPPRESSED)
     statement = (
         update(Mail)
         .where(
