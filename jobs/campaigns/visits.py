@@ -2,14 +2,13 @@
 
 import logging
 import time
-from collections.abc import Sequence
 from datetime import timedelta
 
 from redis import RedisError
-from sqlalchemy.exc import DataError, IntegrityError
 
+from jobs.campaigns.batches import write_batch
 from webapp.campaigns.services import events
-from webapp.campaigns.services.events import DRAIN, Happening
+from webapp.campaigns.services.events import DRAIN
 from webapp.core import clock
 from webapp.core.db import db
 from webapp.core.queue import Queue, ring
@@ -45,31 +44,10 @@ def _drain_one() -> bool:
     if not batch.entries or not events.take_turn():
         db.session.rollback()
         return False
-    dropped = batch.unreadable + _write(batch.happenings)
+    dropped = batch.unreadable + write_batch(events.write, batch.items)
     events.forget(batch)
     if dropped:
         logger.warning("client events dropped", extra={"count": dropped})
-    return True
-
-
-def _write(happenings: Sequence[Happening]) -> int:
-    """Write and commit a batch; returns how many events Postgres will never take."""
-    try:
-        events.write(happenings)
-        db.session.commit()
-    except (DataError, IntegrityError):
-        db.session.rollback()
-        return sum(not _write_alone(happening) for happening in happenings)
-    return 0
-
-
-def _write_alone(happening: Happening) -> bool:
-    try:
-        events.write([happening])
-        db.session.commit()
-    except (DataError, IntegrityError):
-        db.session.rollback()
-        return False
     return True
 
 

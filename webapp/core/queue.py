@@ -105,6 +105,14 @@ def ring(path: str, queue: Queue = Queue.CRITICAL) -> None:
         logger.warning("ring lost, the clock will call", extra={"path": path, "why": repr(error)})
 
 
+def has_waiting(*queues: Queue) -> bool:
+    """Say whether jobs wait in one of these queues, so that a long job can make way for them."""
+    try:
+        return any(_rq_queue(queue.value).count for queue in queues)
+    except RedisError:
+        return False
+
+
 def answer_ring(fork: str, path: str) -> None:
     """RQ's entry point for a ring."""
     _refuse_other_fork(fork)

@@ -1,0 +1,104 @@
+"""What dead workers left: settled from their journals, or marked unknown when there is none."""
+
+from sqlalchemy import BigInteger, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from webapp.campaigns.models import EmailRecipient, RecipientState, SendLease
+from webapp.campaigns.services.sending.journal import Entry, LeaseJournal, Step, orphans
+from webapp.campaigns.services.sending.leases import Fate, close, fate_of, untouched
+from webapp.core import clock
+from webapp.core.db import db
+from webapp.messaging.gateway import Handover, Outcome
+
+IN_DOUBT = "The worker was lost before it heard the mail server's answer."
+NO_JOURNAL = "The worker was lost, and with it the note of what it had sent."
+ACCEPTED = "Accepted; the worker was lost with the mail server's words."
+WORKER_LOST = "Not accepted; the worker was lost with the mail server's words."
+
+
+def recover() -> int:
+    """End the leases whose worker died on this machine, by their journals; returns how many.
+
+    Commits each by itself.
+    """
+    ended = 0
+    for journal in orphans():
+        try:
+            known = _is_open(journal.lease_id)
+            if known:
+                close(journal.lease_id, journal.email_id, _fates_in(journal))
+            db.session.commit()
+        except BaseException:
+            db.session.rollback()
+            journal.close()
+            raise
+        # Without a lease the claim was never committed: nothing was sent.
+        journal.remove()
+        ended += known
+    return ended
+
+
+def _is_open(lease_id: int) -> bool:
+    open_lease = select(SendLease.id).where(SendLease.id == lease_id, SendLease.ended_at.is_(None))
+    return db.session.scalar(open_lease.with_for_update()) is not None
+
+
+def _fates_in(journal: LeaseJournal) -> list[Fate]:
+    entries = journal.entries()
+    ids = bindparam("ids", [entry.recipient_id for entry in entries], ARRAY(BigInteger))
+    tries = select(EmailRecipient.id, EmailRecipient.attempts).where(
+        EmailRecipient.email_id == journal.email_id, EmailRecipient.id == func.any(ids)
+    )
+    attempts = {row.id: row.attempts for row in db.session.execute(tries)}
+    sure = journal.is_of_this_boot
+    return [_fate_of(entry, attempts.get(entry.recipient_id, 1), sure) for entry in entries]
+
+
+def _fate_of(entry: Entry, attempts: int, sure: bool) -> Fate:
+    """Return what a mark says; one that may never have reached the disk says little."""
+    match entry.step:
+        case Step.ACCEPTED:
+            handover = Handover(Outcome.ACCEPTED, f"{entry.status} {ACCEPTED}")
+        case Step.REFUSED:
+            handover = Handover(Outcome.REFUSED, f"{entry.status} {WORKER_LOST}")
+        case Step.DEFERRED:
+            handover = Handover(Outcome.DEFERRED, f"{entry.status or ''} {WORKER_LOST}".strip())
+        case Step.UNTOUCHED if sure:
+            return untouched(entry.recipient_id)
+        case _:
+            handover = Handover(Outcome.IN_DOUBT, IN_DOUBT if sure else NO_JOURNAL)
+    return fate_of(entry.recipient_id, attempts, handover)
+
+
+def expire() -> int:
+    """Mark as unknown what is left of leases that are long over; returns how many mails. Commits.
+
+    Their journals are on a disk that nobody reads any more.
+    """
+    over = select(SendLease.id, SendLease.email_id).where(
+        SendLease.ended_at.is_(None), SendLease.expires_at < clock.now()
+    )
+    lost = 0
+    for lease_id, email_id in db.session.execute(over.limit(100)).all():
+        if not _is_open(lease_id):
+            db.session.rollback()
+            continue
+        lost += _expire(lease_id, email_id)
+        db.session.commit()
+    return lost
+
+
+def _expire(lease_id: int, email_id: int) -> int:
+    left = db.session.scalars(
+        select(EmailRecipient.id).where(
+            EmailRecipient.email_id == email_id,
+            EmailRecipient.lease_id == lease_id,
+            EmailRecipient.state == RecipientState.CLAIMED,
+        )
+    ).all()
+    close(
+        lease_id,
+        email_id,
+        [Fate(each, RecipientState.UNKNOWN, NO_JOURNAL) for each in left],
+    )
+    return len(left)
