@@ -10,7 +10,7 @@ from flask.cli import with_appcontext
 from sqlalchemy.dialects.postgresql import insert
 
 from webapp.accounts.commands import member, staff, terms
-from webapp.campaigns.commands import ads
+from webapp.campaigns.commands import ads, campaign, explain
 from webapp.catalog.commands import catalog
 from webapp.core import forks
 from webapp.core.commands import Sentences
@@ -19,6 +19,7 @@ from webapp.core.db import db
 from webapp.core.models import Shop
 from webapp.core.state import current_config
 from webapp.doctor import examine
+from webapp.messaging.commands import mail
 from webapp.orders.commands import shop
 
 FACTORY = "factory"
@@ -27,8 +28,10 @@ FACTORY = "factory"
 def init_cli(app: Flask, factory: Callable[[Config], Flask]) -> None:
     """Add the commands; ``factory`` makes the app of another fork."""
     app.extensions[FACTORY] = factory
-    for command in (fork, catalog, staff, member, shop, doctor, terms, ads):
+    for command in (fork, catalog, staff, member, shop, doctor, terms, ads, mail, campaign):
         app.cli.add_command(command)
+    # What campaigns know of somebody belongs to the story of their mails, too.
+    mail.add_command(explain)
 
 
 @click.group(cls=Sentences)

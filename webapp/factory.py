@@ -14,11 +14,13 @@ from webapp.core.config import Config
 from webapp.core.db import db
 from webapp.core.fork import Fork
 from webapp.core.forks import MIGRATIONS
+from webapp.core.lean import LeanFlask
 from webapp.core.logging import configure_logging
 from webapp.core.redis import init_redis
 from webapp.core.security import init_security
 from webapp.core.state import bind
 from webapp.errors import init_errors
+from webapp.messaging import webhooks as messaging
 from webapp.orders import views as orders
 from webapp.payments import webhooks as payments
 from webapp.storefront import views as storefront
@@ -28,6 +30,7 @@ BLUEPRINTS = [
     storefront.blueprint,
     orders.blueprint,
     payments.blueprint,
+    messaging.blueprint,
     accounts.blueprint,
     campaigns.blueprint,
 ]
@@ -36,7 +39,7 @@ BLUEPRINTS = [
 def create_app(config: Config) -> Flask:
     """Return the app of the fork that ``config.database_name`` names, without the back office."""
     fork = Fork(config.database_name, config.upload_folder)
-    app = Flask(__name__, template_folder="../templates")
+    app = LeanFlask(__name__, template_folder="../templates")
     configure_logging(fork.name, config.log_level)
     bind(app, config, fork)
     _init_database(app, config, fork)

@@ -9,6 +9,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -43,6 +45,6 @@ def list_events(session: Session) -> list[ClientEvent]:
 def no_redis(app: Flask) -> Iterator[None]:
     """Redis is away."""
     real = app.extensions["redis"]
-    app.extensions["redis"] = Redis(port=1, socket_connect_timeout=0.1)
+    app.extensions["redis"] = Redis(port=1, socket_connect_timeout=0.1, retry=Retry(NoBackoff(), 0))
     yield
     app.extensions["redis"] = real

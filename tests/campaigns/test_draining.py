@@ -245,7 +245,7 @@ def test_many_workers_write_each_event_once(
 
     def write_without_turns() -> None:
         while (batch := events.take(50)).entries:
-            events.write(batch.happenings)
+            events.write(batch.items)
             db.session.commit()
             events.forget(batch)
 

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from jobs.payments import drain_events
+from tests.factories.campaigns import write_to
 from tests.factories.catalog import make_sku
 from tests.factories.people import PASSWORD, make_user
 from tests.factories.sales import StripeDesk, check_out, make_cart, make_shipping
@@ -146,6 +147,7 @@ class Life:
         self.buy()
         self.look_around()
         self.write()
+        self.read()
         self.fail()
         ask_for_copy(self.user, SYSTEM)
         db.session.commit()
@@ -323,6 +325,12 @@ class Life:
         receive(Inquiry(who.name, who.email, f"{who.last} asks", f"Send it to {who.street}"))
         db.session.commit()
         self.run_jobs()
+
+    def read(self) -> None:
+        """Mails of campaigns to both their addresses, and all that came of them."""
+        who = self.who
+        for address in (who.email, who.former_email):
+            write_to(address, name=who.name, place=who.city, network=who.network)
 
     def fail(self) -> None:
         """What goes wrong tends to say with whom: jobs, mails, events, keys of limits."""

@@ -81,6 +81,11 @@ class Email(Base):
             "id",
             postgresql_where=text("state IN ('sending', 'automated')"),
         ),
+        Index(
+            "ix_email_archive",
+            "finished_at",
+            postgresql_where=text("public AND state = 'sent' AND slug IS NOT NULL"),
+        ),
         CheckConstraint("ab_share BETWEEN 1 AND 100", name="ab_share"),
         CheckConstraint("ab_minutes > 0", name="ab_minutes"),
         CheckConstraint(

@@ -63,6 +63,28 @@ class EmailRecipient(Base):
             "id",
             postgresql_where=text("state IN ('failed', 'unknown', 'suppressed')"),
         ),
+        # Those who came back or left are few: found without reading all the others.
+        Index(
+            "ix_email_recipient_lost",
+            "email_id",
+            "id",
+            postgresql_where=text(
+                "bounced_at IS NOT NULL OR complained_at IS NOT NULL OR left_at IS NOT NULL"
+            ),
+        ),
+        # How many read it, and when, of a million: counted within the index alone.
+        Index(
+            "ix_email_recipient_opened",
+            "email_id",
+            "opened_at",
+            postgresql_where=text("opened_at IS NOT NULL"),
+        ),
+        Index(
+            "ix_email_recipient_clicked",
+            "email_id",
+            "clicked_at",
+            postgresql_where=text("clicked_at IS NOT NULL"),
+        ),
         CheckConstraint("address = lower(address)", name="address_folded"),
     )
 

@@ -43,6 +43,8 @@ class TrackingEvent(Base):
         ),
         Index("ix_tracking_event_recipient", "email_id", "recipient_id", "at"),
         Index("ix_tracking_event_at", "at"),
+        # For the figures of a mail, which are counted within the index alone.
+        Index("ix_tracking_event_judged", "email_id", "human", "kind", "link", "recipient_id"),
         Index("ix_tracking_event_undecided", "received_at", postgresql_where=text("human IS NULL")),
     )
 

@@ -7,11 +7,10 @@ is written once. Only a Redis that is emptied loses the few seconds it held.
 import logging
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from redis import RedisError
 from sqlalchemy import (
     CursorResult,
@@ -29,6 +28,8 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from webapp.accounts.models import User
 from webapp.campaigns.models import ClientEvent, ClientEventKind
+from webapp.campaigns.services import streams
+from webapp.campaigns.services.streams import Batch
 from webapp.core.db import db
 from webapp.core.queue import Queue, ring
 from webapp.core.redis import redis_client
@@ -63,15 +64,6 @@ class Happening(BaseModel):
     received_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """The oldest entries of the stream and what they say; ``unreadable`` is poison among them."""
-
-    entries: list[bytes]
-    happenings: list[Happening]
-    unreadable: int
-
-
 def hold(happenings: Sequence[Happening]) -> bool:
     """Put events into the stream; False if Redis is away, and then perhaps some of them."""
     stream = _stream()
@@ -90,30 +82,19 @@ def hold(happenings: Sequence[Happening]) -> bool:
     return True
 
 
-def take(limit: int) -> Batch:
+def take(limit: int) -> Batch[Happening]:
     """Return the oldest events that wait. They stay in the stream until ``forget``."""
-    entries: list[bytes] = []
-    happenings: list[Happening] = []
-    for entry, fields in cast(Any, redis_client().xrange(_stream(), count=limit)):
-        entries.append(entry)
-        try:
-            happenings.append(Happening.model_validate_json(fields[FIELD]))
-        except (ValidationError, KeyError):
-            continue
-    return Batch(entries, happenings, len(entries) - len(happenings))
+    return streams.take(_stream(), FIELD, Happening.model_validate_json, limit)
 
 
-def forget(batch: Batch) -> None:
+def forget(batch: Batch[Happening]) -> None:
     """Take a batch out of the stream: once its rows are committed, or it is hopeless."""
-    redis_client().xdel(_stream(), *batch.entries)
+    streams.forget(_stream(), batch.entries)
 
 
 def count_waiting() -> int | None:
     """Return how many events wait in the stream; None with Redis away."""
-    try:
-        return int(cast(Any, redis_client().xlen(_stream())))
-    except RedisError:
-        return None
+    return streams.count(_stream())
 
 
 def take_turn() -> bool:

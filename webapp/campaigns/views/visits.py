@@ -5,10 +5,11 @@ from flask_login import current_user
 from flask_wtf.csrf import generate_csrf
 from werkzeug import Response
 
-from webapp.campaigns.forms import read_events
+from webapp.campaigns.forms.visits import read_events
+from webapp.campaigns.mail_cookie import read_mail_code
 from webapp.campaigns.queries import find_ad
 from webapp.campaigns.services.ads import CODE, address_of
-from webapp.campaigns.services.events import hold, write
+from webapp.campaigns.services.events import Happening, hold, write
 from webapp.campaigns.views.blueprint import blueprint
 from webapp.core import clock
 from webapp.core.access import EVERYONE, open_to
@@ -37,7 +38,7 @@ def events() -> tuple[str, int]:
     if not _may_record():
         return "", 204
     user_id = current_user.id if current_user.is_authenticated else None
-    happenings = read_events(_body(), user_id, clock.now())
+    happenings = _with_mail(read_events(_body(), user_id, clock.now()))
     if not hold(happenings):
         write(happenings)
         db.session.commit()
@@ -52,6 +53,14 @@ def ad(code: str) -> Response:
     response = redirect("/" if found is None else address_of(found), 302)
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _with_mail(happenings: list[Happening]) -> list[Happening]:
+    """Add the mail that led this browser here, which its scripts can't see."""
+    code = read_mail_code()
+    if code is None:
+        return happenings
+    return [each.model_copy(update={"email_code": each.email_code or code}) for each in happenings]
 
 
 def _may_record() -> bool:

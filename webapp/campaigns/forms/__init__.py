@@ -1,0 +1,1 @@
+"""What browsers report, and what people fill in, of campaigns."""
