@@ -38,7 +38,8 @@ class Ground:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="bench-"))
-        self.postgres = Postgres(self.folder / "postgres")
+        # On a port of its own, so that it comes back there when a bench has killed it.
+        self.postgres = Postgres(self.folder / "postgres", port=free_port())
         self.redis = Redis(self.folder / "redis")
         self.children: list[Child] = []
         self.stripe_url = ""

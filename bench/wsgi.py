@@ -4,7 +4,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from flask import Flask
+from flask import Flask, redirect
+from werkzeug import Response
 
 from wsgi import create_app
 
@@ -34,6 +35,10 @@ def create_bare() -> Flask:
     @app.get(f"{PREFIX}hello")
     def hello() -> str:
         return "Hello, world!"
+
+    @app.get(f"{PREFIX}redirect")
+    def lead_on() -> Response:
+        return redirect("https://elsewhere.example/spring?utm_campaign=bench")
 
     @app.get(f"{PREFIX}wait")
     def wait() -> str:

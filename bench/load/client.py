@@ -86,7 +86,7 @@ def run(
                 failed += 1
             else:
                 took.append(time.perf_counter() - line.began)
-                failed += not line.answer.startswith(b"HTTP/1.1 2")
+                failed += not line.answer.startswith((b"HTTP/1.1 2", b"HTTP/1.1 3"))
             selector.unregister(key.fileobj)
             line.close()
             start(line)

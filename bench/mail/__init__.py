@@ -1,0 +1,1 @@
+"""What the benches of campaigns share: a mail of realistic size, a mail server, the rivals."""
