@@ -1,19 +1,24 @@
 """What waits for a person, counted in one statement for the menu and the start page."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ScalarSelect, func, literal_column, select
+from sqlalchemy import ScalarSelect, bindparam, exists, func, literal_column, select
 
 from webapp.accounts.models import ContactMessage, ContactState
+from webapp.campaigns.models import Email, EmailRecipient, EmailState, RecipientState
+from webapp.core import clock
 from webapp.core.db import db
 from webapp.core.models import Job, JobState
-from webapp.messaging.models import Mail, MailState
+from webapp.messaging.models import Mail, MailReport, MailState, ReportState
 from webapp.orders.models import Order, OrderState
 from webapp.payments.models import EventState, StripeEvent
 
 # Counted no further: past it the number only says "very many".
 LIMIT = 1000
+# Recipients who were not reached stay so for good: after that long nobody looks at them again.
+LATELY = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,8 @@ class Attention:
     events: int
     mails: int
     messages: int
+    campaigns: int
+    reports: int
 
     def by_endpoint(self) -> dict[str, int]:
         return {
@@ -33,6 +40,8 @@ class Attention:
             "admin_events": self.events,
             "admin_mails": self.mails,
             "admin_contact": self.messages,
+            "admin_recipients": self.campaigns,
+            "admin_reports": self.reports,
         }
 
 
@@ -46,14 +55,24 @@ def _is(column: Any, *states: str) -> Any:
     return column.in_([literal_column(f"'{state}'") for state in states])
 
 
+_UNREACHED = exists().where(
+    EmailRecipient.email_id == Email.id,
+    _is(EmailRecipient.state, RecipientState.FAILED, RecipientState.UNKNOWN),
+)
+_STARTED = (EmailState.SENDING, EmailState.PAUSED, EmailState.SENT, EmailState.CANCELLED)
 _STATEMENT = select(
     _up_to_limit(_is(Order.status, OrderState.NEEDS_ACTION)),
     _up_to_limit(Job.state == literal_column(f"'{JobState.FAILED}'")),
     _up_to_limit(StripeEvent.state == literal_column(f"'{EventState.PARKED}'")),
     _up_to_limit(_is(Mail.state, MailState.FAILED, MailState.UNKNOWN)),
     _up_to_limit(ContactMessage.state == literal_column(f"'{ContactState.NEW}'")),
+    _up_to_limit(
+        _is(Email.state, *_STARTED) & (Email.started_at > bindparam("lately")) & _UNREACHED
+    ),
+    _up_to_limit(MailReport.state == literal_column(f"'{ReportState.UNREADABLE}'")),
 )
 
 
 def count_attention() -> Attention:
-    return Attention(*db.session.execute(_STATEMENT).one())
+    lately = clock.now() - LATELY
+    return Attention(*db.session.execute(_STATEMENT, {"lately": lately}).one())

@@ -8,6 +8,8 @@ from flask_admin import expose
 from sqlalchemy import Date, cast, func, literal_column, select
 
 from admin.base import Guarded
+from admin.campaigns.outcomes import percent
+from admin.campaigns.today import latest
 from webapp.catalog.models import Product, ProductSku, ProductStatus, SkuInventory
 from webapp.core import clock
 from webapp.core.db import db
@@ -105,5 +107,7 @@ class Dashboard(Guarded):
             low_count=low_count,
             low=low,
             recent=recent,
+            campaigns=latest(),
+            percent=percent,
             order_url=lambda order: url_for("admin_orders.details_view", id=order.id),
         )

@@ -16,7 +16,7 @@ from webapp.core.errors import DomainError
 from webapp.core.money import format_money, parse_amount
 from webapp.messaging.models import MailState
 from webapp.messaging.queries import list_mails
-from webapp.messaging.services import post, send_again
+from webapp.messaging.services import STUCK, post, send_again
 from webapp.orders.carriers import CARRIERS
 from webapp.orders.models import (
     NeedsAction,
@@ -265,7 +265,7 @@ class Orders(Room):
         if row.status is OrderState.NEEDS_ACTION:
             raise DomainError("An order that needs action is not confirmed yet. Accept it first.")
         sent = [m for m in list_mails(f"order:{row.id}") if m.kind == CONFIRMATION]
-        stuck = [m for m in sent if m.state in (MailState.FAILED, MailState.UNKNOWN)]
+        stuck = [m for m in sent if m.state in STUCK]
         under_way = [m for m in sent if m not in stuck and m.state is not MailState.SENT]
         if under_way:
             raise DomainError("The confirmation is on its way already.")

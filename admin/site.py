@@ -7,21 +7,31 @@ from flask_admin.theme import Theme
 from admin.accounts import ContactMessages, Members, Prospects, Staff, Terms
 from admin.audit import Audit
 from admin.base import Guarded
-from admin.campaigns import Ads, Visits
+from admin.campaigns import (
+    Ads,
+    Audiences,
+    Emails,
+    EmailSettings,
+    Imports,
+    Recipients,
+    Results,
+    Sequences,
+    Visits,
+)
 from admin.catalog import Products
 from admin.dashboard import Dashboard
 from admin.discounts import Discounts
-from admin.messaging import Mails
+from admin.messaging import BounceReports, Bounces, Mails, Senders, Suppressions
 from admin.orders import Orders
 from admin.payments import StripeEvents
 from admin.queue import Jobs
 from admin.settings import ShippingMethods, ShopSettings, TaxRates
 from webapp.accounts.models import ContactMessage, Member, Prospect, TermsOfUse, User
-from webapp.campaigns.models import Ad
+from webapp.campaigns.models import Ad, Audience, Email, EmailRecipient, Sequence
 from webapp.catalog.models import Product
 from webapp.core.access import declare
 from webapp.core.models import AuditEntry, Job
-from webapp.messaging.models import Mail
+from webapp.messaging.models import Mail, MailBounce, MailReport, MailSender, MailSuppression
 from webapp.orders.models import DiscountCode, Order, ShippingMethod, TaxRate
 from webapp.payments.models import StripeEvent
 
@@ -48,6 +58,17 @@ def rooms() -> list[Guarded]:
         Members(Member, "Members", path="members", group="People", icon="user"),
         Prospects(Prospect, "Prospects", path="prospects", group="People", icon="search"),
         ContactMessages(ContactMessage, "Messages", path="contact", group="People", icon="mail"),
+        Emails(Email, "Emails", path="emails", group="Email", icon="mail"),
+        Sequences(Sequence, "Sequences", path="sequences", group="Email", icon="rerun"),
+        Results(Email, "Results", path="results", group="Email", icon="chart"),
+        Audiences(Audience, "Audiences", path="audiences", group="Email", icon="user"),
+        Recipients(EmailRecipient, "Recipients", path="recipients", group="Email", icon="search"),
+        Imports("Import", path="imports", group="Email", icon="plus"),
+        Suppressions(
+            MailSuppression, "Suppressions", path="suppressions", group="Email", icon="close"
+        ),
+        Bounces(MailBounce, "Bounces", path="bounces", group="Email", icon="back"),
+        Senders(MailSender, "Senders", path="senders", group="Email", icon="out"),
         Visits("Visits", path="visits", group="Visitors", icon="chart"),
         Ads(Ad, "Ads", path="ads", group="Visitors", icon="tag"),
         Jobs(Job, "Jobs", path="jobs", group="Engine room", icon="rerun"),
@@ -55,11 +76,15 @@ def rooms() -> list[Guarded]:
             StripeEvent, "Stripe events", path="events", group="Engine room", icon="clock"
         ),
         Mails(Mail, "Mails", path="mails", group="Engine room", icon="mail"),
+        BounceReports(
+            MailReport, "Bounce reports", path="reports", group="Engine room", icon="info"
+        ),
         Audit(AuditEntry, "Audit", path="audit", group="Engine room", icon="lock"),
         ShopSettings("Shop", path="shop", group="Settings", icon="cart"),
         ShippingMethods(
             ShippingMethod, "Shipping", path="shipping", group="Settings", icon="truck"
         ),
+        EmailSettings("Email settings", path="email-settings", group="Settings", icon="mail"),
         TaxRates(TaxRate, "Tax", path="tax", group="Settings", icon="info"),
         Terms(TermsOfUse, "Terms of use", path="terms", group="Settings", icon="done"),
         Staff(User, "Staff and roles", path="staff", group="Settings", icon="user"),

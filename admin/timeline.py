@@ -13,8 +13,8 @@ from webapp.core.audit_reading import list_about, words
 from webapp.core.db import db
 from webapp.core.models import AuditEntry, Job, JobAttempt, JobState
 from webapp.core.money import format_money
-from webapp.messaging.models import MailState
-from webapp.messaging.queries import MailLine, list_mails
+from webapp.messaging.models import BounceKind, MailState
+from webapp.messaging.queries import BounceLine, MailLine, list_bounces_about, list_mails
 from webapp.orders.models import (
     Checkout,
     Order,
@@ -35,7 +35,12 @@ _STATUS_TONES = {
     OrderState.SHIPPED: "good",
     OrderState.DELIVERED: "good",
 }
-_MAIL_TONES = {MailState.SENT: "good", MailState.FAILED: "bad", MailState.UNKNOWN: "warn"}
+_MAIL_TONES = {MailState.FAILED: "bad", MailState.UNKNOWN: "warn", MailState.SUPPRESSED: "warn"}
+_MAIL_TROUBLE = {
+    MailState.FAILED: "not sent",
+    MailState.UNKNOWN: "in doubt",
+    MailState.SUPPRESSED: "withheld",
+}
 _EVENT_TONES = {EventState.PARKED: "bad", EventState.PENDING: "info"}
 _REFUND_TONES = {RefundState.FAILED: "bad", RefundState.SUCCEEDED: "good"}
 
@@ -54,7 +59,7 @@ class Entry:
 def tell(order: Order) -> list[Entry]:
     """Return the order's story, oldest first; what happened at one instant keeps this order.
 
-    The order's history, shipments, refunds and payment are read from it; the rest takes seven
+    The order's history, shipments, refunds and payment are read from it; the rest takes eight
     statements, however long the story is.
     """
     subjects = [f"order:{order.id}"]
@@ -67,6 +72,7 @@ def tell(order: Order) -> list[Entry]:
     entries += [_status(step) for step in order.history]
     entries += _jobs(subjects)
     entries += [entry for mail in list_mails(subjects[0]) for entry in _mail(mail)]
+    entries += [_bounce(bounce) for bounce in list_bounces_about(subjects[0])]
     entries += [_shipment(shipment) for shipment in order.shipments]
     entries += [_refund(refund, order.currency) for refund in order.refunds]
     entries += _audit(subjects[0])
@@ -170,10 +176,17 @@ def _mail(mail: MailLine) -> Iterator[Entry]:
     yield Entry(mail.created_at, f"Mail written: {name}", f"to {mail.recipient}", None, "mail")
     if mail.state is MailState.SENT and mail.sent_at is not None:
         yield Entry(mail.sent_at, f"Mail sent: {name}", mail.smtp_reply, "good", "mail")
-    elif mail.state in (MailState.FAILED, MailState.UNKNOWN):
-        title = f"Mail {'not sent' if mail.state is MailState.FAILED else 'in doubt'}: {name}"
+    elif mail.state in _MAIL_TROUBLE:
+        title = f"Mail {_MAIL_TROUBLE[mail.state]}: {name}"
         tone = _MAIL_TONES[mail.state]
         yield Entry(mail.created_at, title, mail.smtp_reply, tone, "mail")
+
+
+def _bounce(bounce: BounceLine) -> Entry:
+    if bounce.kind is BounceKind.COMPLAINT:
+        return Entry(bounce.at, "Mail called spam by its recipient", None, "warn", "mail")
+    said = " ".join(part for part in (bounce.status, bounce.diagnostic) if part)
+    return Entry(bounce.at, "Mail came back", said or None, "bad", "mail")
 
 
 def _shipment(shipment: Shipment) -> Entry:

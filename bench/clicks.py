@@ -1,6 +1,7 @@
 """How fast a link in a mail leads on, beside a bare Flask redirect; and what Postgres away costs.
 
-Each click is noted before it is answered: one entry in Redis. Nothing is left out for the bench.
+Each click is noted on the disk before it is answered, and carried to Redis a moment later. Nothing
+is left out for the bench.
 """
 
 import secrets
@@ -43,7 +44,7 @@ def run(ground: Ground, effort: Effort, notes: Notes) -> list[Row]:
     notes.add(generator())
     notes.add(
         f"{NAME}: medians of {effort.rounds} alternating rounds of {effort.seconds} s, on the"
-        f" shop's own server settings; each click is noted in Redis before it is answered."
+        f" shop's own server settings; each click is noted on the disk before it is answered."
         f" Goal: {GOAL:.0%} of the bare redirect's rate."
     )
     notes.add(

@@ -15,7 +15,7 @@ from webapp.campaigns.models import ClientEvent
 from webapp.core import clock
 from webapp.core.audit import SYSTEM
 from webapp.core.db import db
-from webapp.core.queue import enqueue
+from webapp.core.queue import Queue, enqueue
 from webapp.orders.models import Cart, Order
 
 logger = logging.getLogger(__name__)
@@ -45,9 +45,20 @@ def send_email_change(change_id: int) -> None:
 
 
 def email_verified(user_id: str) -> None:
-    """Give an account what was known of its address before: the prospect and the guest's orders."""
+    """Give an account what was known of its address before: the prospect and the guest's orders.
+
+    The first time somebody joins by it, and the mails that follow that begin.
+    """
     prospects.convert(uuid.UUID(user_id))
     enqueue("jobs.orders.join_guest_orders", user_id, subject=f"user:{user_id}")
+    enqueue(
+        "jobs.campaigns.begin_sequences",
+        "member_joined",
+        user_id,
+        queue=Queue.BULK,
+        subject=f"user:{user_id}",
+        key=f"member_joined:{user_id}",
+    )
     db.session.commit()
 
 

@@ -4,8 +4,10 @@ import logging
 import uuid
 from datetime import timedelta
 
+from webapp.campaigns.services import worth
 from webapp.core import clock
 from webapp.core.db import db
+from webapp.core.queue import Queue, enqueue
 from webapp.orders.services import fulfilment, joining, refunds, settlement
 
 logger = logging.getLogger(__name__)
@@ -13,6 +15,15 @@ logger = logging.getLogger(__name__)
 
 def fulfil(order_id: int) -> None:
     fulfilment.fulfil(order_id)
+    enqueue(
+        "jobs.campaigns.begin_sequences",
+        "order_placed",
+        order_id,
+        queue=Queue.BULK,
+        subject=f"order:{order_id}",
+        key=f"order_placed:{order_id}",
+    )
+    worth.expect_credit(order_id)
     db.session.commit()
 
 

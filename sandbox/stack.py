@@ -129,7 +129,7 @@ class Stack:
     def _begin_mailbox(self) -> None:
         smtp, http = self._port_for("smtp"), self._port_for("mailbox")
         command = [sys.executable, "-m", "sandbox.mailbox", "--state"]
-        command += [str(self.state.folder / "mailbox")]
+        command += [str(self.state.folder / "mailbox"), "--shop", str(self._settings_file)]
         self._spawn("mailbox", [*command, "--smtp-port", str(smtp), "--http-port", str(http)])
 
     def _begin_stripe(self) -> None:
@@ -261,6 +261,7 @@ class Stack:
             "STRIPE_API_BASE": f"http://{HOST}:{ports.get('stripe', 0)}",
             "STRIPE_WEBHOOK_SECRET": settings.webhook_secret,
             "SMTP_URL": f"smtp://{HOST}:{ports.get('smtp', 0)}",
+            "BOUNCE_ADDRESS": self.fork.email.replace("hello@", "bounces@"),
             "BASE_URL": self.web_url,
             "UPLOAD_FOLDER": str(self.state.folder / "uploads"),
             "SPOOL_FOLDER": str(self.state.folder / "spool"),
@@ -290,7 +291,11 @@ class Stack:
     def _write_environment_file(self) -> None:
         """For `./dev flask ...` in another terminal while this runs."""
         lines = [f"{name}={shlex.quote(value)}\n" for name, value in self.app_settings().items()]
-        write_atomically(self.state.folder / "demo.env", "".join(lines))
+        write_atomically(self._settings_file, "".join(lines))
+
+    @property
+    def _settings_file(self) -> Path:
+        return self.state.folder / "demo.env"
 
     def _addresses(self) -> Addresses:
         settings, ports = self.state.settings, self._ports()
@@ -321,7 +326,7 @@ class Stack:
 
     def stop(self) -> None:
         """In the order that loses nothing: who takes requests first, who keeps data last."""
-        (self.state.folder / "demo.env").unlink(missing_ok=True)
+        self._settings_file.unlink(missing_ok=True)
         leftovers = [name for name in self.children if name.startswith(("seed-", "migrate"))]
         for name in (*leftovers, *STOP_ORDER):
             child = self.children.pop(name, None)

@@ -33,14 +33,16 @@ def send_due() -> None:
             if _wait_for(resting):
                 continue
             break
-        if not called:
-            ring(SEND, Queue.BULK)
-            called = True
         turn = _send(email_id)
         if turn.wait:
             resting[email_id] = time.monotonic() + turn.wait
-        if has_waiting(*URGENT):
+        if not turn.sent:
+            # Nobody is called for a mail that has to wait: they would call each other for ever.
+            continue
+        if not called or has_waiting(*URGENT):
             ring(SEND, Queue.BULK)
+            called = True
+        if has_waiting(*URGENT):
             return
     else:
         ring(SEND, Queue.BULK)

@@ -17,7 +17,8 @@ from webapp.core.queue import Queue, ring
 
 logger = logging.getLogger(__name__)
 
-BATCH = 1000
+# Events of a batch from the disk, and entries of one from the stream, each of many events.
+BATCH, ENTRIES = 1000, 5
 BUDGET_SECONDS = 30
 PURGE_BATCH = 5000
 # Thirteen months, as what visitors did.
@@ -51,7 +52,7 @@ def _drain_spool(until: float) -> bool:
 
 def _drain_stream(until: float) -> bool:
     while time.monotonic() <= until:
-        batch = draining.take(BATCH)
+        batch = draining.take(ENTRIES)
         if not batch.entries or not draining.take_turn():
             db.session.rollback()
             return True

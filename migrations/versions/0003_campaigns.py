@@ -76,6 +76,7 @@ def upgrade() -> None:
     )
     op.create_index('ix_mail_report_received_at', 'mail_report', ['received_at'], unique=False)
     op.create_index('ix_mail_report_waiting', 'mail_report', ['id'], unique=False, postgresql_where=sa.text("state = 'waiting'"))
+    op.create_index('ix_mail_report_unreadable', 'mail_report', ['id'], unique=False, postgresql_where=sa.text("state = 'unreadable'"))
     op.create_table('mail_sender',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
     sa.Column('name', sa.Text(), nullable=False),
@@ -187,6 +188,7 @@ def upgrade() -> None:
     op.create_index('ix_email_approved_by', 'email', ['approved_by'], unique=False)
     op.create_index('ix_email_audience_id', 'email', ['audience_id'], unique=False)
     op.create_index('ix_email_created_by', 'email', ['created_by'], unique=False)
+    op.create_index('ix_email_archive', 'email', ['finished_at'], unique=False, postgresql_where=sa.text("public AND state = 'sent' AND slug IS NOT NULL"))
     op.create_index('ix_email_due', 'email', ['scheduled_at'], unique=False, postgresql_where=sa.text("state = 'scheduled'"))
     op.create_index('ix_email_exclude_id', 'email', ['exclude_id'], unique=False)
     op.create_index('ix_email_live', 'email', ['id'], unique=False, postgresql_where=sa.text("state IN ('sending', 'automated')"))
@@ -249,8 +251,11 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('email_id', 'id', name=op.f('pk_email_recipient')),
     sa.UniqueConstraint('address', 'email_id', name=op.f('uq_email_recipient_address_email_id'))
     )
+    op.create_index('ix_email_recipient_clicked', 'email_recipient', ['email_id', 'clicked_at'], unique=False, postgresql_where=sa.text('clicked_at IS NOT NULL'))
+    op.create_index('ix_email_recipient_opened', 'email_recipient', ['email_id', 'opened_at'], unique=False, postgresql_where=sa.text('opened_at IS NOT NULL'))
     op.create_index('ix_email_recipient_due', 'email_recipient', ['email_id', 'due_at', 'id'], unique=False, postgresql_where=sa.text("state = 'pending'"))
     op.create_index('ix_email_recipient_trouble', 'email_recipient', ['email_id', 'id'], unique=False, postgresql_where=sa.text("state IN ('failed', 'unknown', 'suppressed')"))
+    op.create_index('ix_email_recipient_lost', 'email_recipient', ['email_id', 'id'], unique=False, postgresql_where=sa.text("bounced_at IS NOT NULL OR complained_at IS NOT NULL OR left_at IS NOT NULL"))
     op.create_table('email_variant',
     sa.Column('email_id', sa.BigInteger(), nullable=False),
     sa.Column('number', sa.SmallInteger(), nullable=False),
@@ -327,6 +332,7 @@ def upgrade() -> None:
     sa.UniqueConstraint('event_id', name=op.f('uq_tracking_event_event_id'))
     )
     op.create_index('ix_tracking_event_at', 'tracking_event', ['at'], unique=False)
+    op.create_index('ix_tracking_event_judged', 'tracking_event', ['email_id', 'human', 'kind', 'link', 'recipient_id'], unique=False)
     op.create_index('ix_tracking_event_recipient', 'tracking_event', ['email_id', 'recipient_id', 'at'], unique=False)
     op.create_index('ix_tracking_event_undecided', 'tracking_event', ['received_at'], unique=False, postgresql_where=sa.text('human IS NULL'))
     op.create_table('email_order',
@@ -360,6 +366,7 @@ def downgrade() -> None:
     op.drop_index('ix_email_order_email_id', table_name='email_order')
     op.drop_table('email_order')
     op.drop_index('ix_tracking_event_undecided', table_name='tracking_event', postgresql_where=sa.text('human IS NULL'))
+    op.drop_index('ix_tracking_event_judged', table_name='tracking_event')
     op.drop_index('ix_tracking_event_recipient', table_name='tracking_event')
     op.drop_index('ix_tracking_event_at', table_name='tracking_event')
     op.drop_table('tracking_event')
@@ -370,7 +377,10 @@ def downgrade() -> None:
     op.drop_index('ix_send_lease_email_id', table_name='send_lease')
     op.drop_table('send_lease')
     op.drop_table('email_variant')
+    op.drop_index('ix_email_recipient_lost', table_name='email_recipient', postgresql_where=sa.text("bounced_at IS NOT NULL OR complained_at IS NOT NULL OR left_at IS NOT NULL"))
     op.drop_index('ix_email_recipient_trouble', table_name='email_recipient', postgresql_where=sa.text("state IN ('failed', 'unknown', 'suppressed')"))
+    op.drop_index('ix_email_recipient_opened', table_name='email_recipient', postgresql_where=sa.text('opened_at IS NOT NULL'))
+    op.drop_index('ix_email_recipient_clicked', table_name='email_recipient', postgresql_where=sa.text('clicked_at IS NOT NULL'))
     op.drop_index('ix_email_recipient_due', table_name='email_recipient', postgresql_where=sa.text("state = 'pending'"))
     op.drop_table('email_recipient')
     op.drop_table('email_link')
@@ -385,6 +395,7 @@ def downgrade() -> None:
     op.drop_index('ix_email_live', table_name='email', postgresql_where=sa.text("state IN ('sending', 'automated')"))
     op.drop_index('ix_email_exclude_id', table_name='email')
     op.drop_index('ix_email_due', table_name='email', postgresql_where=sa.text("state = 'scheduled'"))
+    op.drop_index('ix_email_archive', table_name='email', postgresql_where=sa.text("public AND state = 'sent' AND slug IS NOT NULL"))
     op.drop_index('ix_email_created_by', table_name='email')
     op.drop_index('ix_email_audience_id', table_name='email')
     op.drop_index('ix_email_approved_by', table_name='email')
@@ -397,6 +408,7 @@ def downgrade() -> None:
     op.drop_table('mail_suppression')
     op.drop_index('uq_mail_sender_default', table_name='mail_sender', postgresql_where=sa.text('is_default'))
     op.drop_table('mail_sender')
+    op.drop_index('ix_mail_report_unreadable', table_name='mail_report', postgresql_where=sa.text("state = 'unreadable'"))
     op.drop_index('ix_mail_report_waiting', table_name='mail_report', postgresql_where=sa.text("state = 'waiting'"))
     op.drop_index('ix_mail_report_received_at', table_name='mail_report')
     op.drop_table('mail_report')

@@ -1,5 +1,6 @@
 """The mailbox's web side: a readable list, one page per mail, and the JSON that tests read."""
 
+import os
 import secrets
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +19,15 @@ from flask import (
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.wrappers import Response as AnyResponse
 
-from sandbox.mailbox.refusals import Refusals, read_rule
+from sandbox.mailbox.refusals import REPLY, Refusals, read_rule
+from sandbox.mailbox.returning import (
+    HARD,
+    SOFT,
+    NotReturned,
+    Shop,
+    write_bounce,
+    write_complaint,
+)
 from sandbox.mailbox.store import Message, Store
 
 LIST_LIMIT = 200
@@ -36,15 +45,17 @@ MAIL_POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox"
 )
 VIEWS = ("html", "text", "headers", "source")
+NO_SHOP = "No shop takes bounces here: start the mailbox with --shop."
 
 
-def create_pages(store: Store, refusals: Refusals) -> Flask:
+def create_pages(store: Store, refusals: Refusals, shop: Shop | None = None) -> Flask:
     app = Flask("sandbox.mailbox", root_path=str(Path(__file__).parent))
     app.config["SECRET_KEY"] = secrets.token_hex()
     cast(DefaultJSONProvider, app.json).sort_keys = False
     _guard(app)
     _add_pages(app, store)
     _add_message_pages(app, store)
+    _add_ways_back(app, store, shop)
     _add_api(app, store, refusals)
     return app
 
@@ -116,6 +127,7 @@ def _add_message_pages(app: Flask, store: Store) -> None:
             views=VIEWS,
             source=source,
             parts=store.list_parts(message_id),
+            said=request.args.get("said", "")[:200],
         )
 
     @app.get("/messages/<int:message_id>/html")
@@ -143,6 +155,42 @@ def _add_message_pages(app: Flask, store: Store) -> None:
         if not picture:
             response.headers.set("Content-Disposition", "attachment", filename=part.name)
         return response
+
+
+def _add_ways_back(app: Flask, store: Store, shop: Shop | None) -> None:
+    app.jinja_env.globals["can_return"] = shop is not None
+
+    def send_back(message_id: int, way: str, reply: str) -> str:
+        envelope, source = store.find_envelope(message_id), store.find_source(message_id)
+        if envelope is None or source is None:
+            abort(404)
+        if shop is None:
+            raise NotReturned(NO_SHOP)
+        spam = way == "spam"
+        report = (
+            write_complaint(envelope, source) if spam else write_bounce(envelope, source, reply)
+        )
+        return shop.receive(report, dict(os.environ))
+
+    @app.post("/messages/<int:message_id>/back/<any(gone, full, spam):way>")
+    def back(message_id: int, way: str) -> AnyResponse:
+        try:
+            said = send_back(message_id, way, SOFT if way == "full" else HARD)
+        except NotReturned as error:
+            said = str(error)
+        return redirect(url_for("show", message_id=message_id, said=said), 303)
+
+    @app.post("/api/messages/<int:message_id>/<any(bounce, complaint):way>")
+    def back_by_api(message_id: int, way: str) -> tuple[dict[str, str], int]:
+        wish = request.get_json(silent=True)
+        reply = wish.get("reply") if isinstance(wish, dict) else None
+        if reply is not None and (not isinstance(reply, str) or not REPLY.match(reply)):
+            return {"error": "`reply` is an SMTP reply such as `550 5.1.1 No such user`."}, 400
+        try:
+            said = send_back(message_id, "spam" if way == "complaint" else "gone", reply or HARD)
+        except NotReturned as error:
+            return {"error": str(error)}, 503
+        return {"shop": said}, 200
 
 
 def _add_api(app: Flask, store: Store, refusals: Refusals) -> None:

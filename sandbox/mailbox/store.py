@@ -27,6 +27,10 @@ CREATE TABLE IF NOT EXISTS deliveries (
     message_id INTEGER NOT NULL REFERENCES messages ON DELETE CASCADE,
     PRIMARY KEY (address, message_id)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS envelopes (
+    message_id INTEGER PRIMARY KEY REFERENCES messages ON DELETE CASCADE,
+    sender TEXT NOT NULL
+);
 """
 COLUMNS = "id, sender, recipients, subject, headers, body_text, body_html, received_at"
 
@@ -55,6 +59,15 @@ class Message:
             "html": self.html,
             "received_at": self.received_at,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Whom the SMTP client named: bounces go back to `sender`, whatever the mail's From says."""
+
+    sender: str
+    recipients: list[str]
+    received_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +121,7 @@ class Store:
                 "INSERT OR IGNORE INTO deliveries VALUES (?, ?)",
                 [(address.lower(), message_id) for address in recipients],
             )
+            self._db.execute("INSERT INTO envelopes VALUES (?, ?)", (message_id, sender))
         return message_id
 
     def list_messages(
@@ -139,6 +153,18 @@ class Store:
                 "SELECT source FROM messages WHERE id = ?", (message_id,)
             ).fetchone()
         return bytes(row[0]) if row else None
+
+    def find_envelope(self, message_id: int) -> Envelope | None:
+        """Where a mail came from and where to; None for one without a sender to tell."""
+        with self._lock:
+            row = self._db.execute(
+                "SELECT e.sender, m.recipients, m.received_at FROM envelopes e"
+                " JOIN messages m ON m.id = e.message_id WHERE m.id = ? AND e.sender <> ''",
+                (message_id,),
+            ).fetchone()
+        if row is None:
+            return None
+        return Envelope(row[0], json.loads(row[1]), datetime.fromisoformat(row[2]))
 
     def list_parts(self, message_id: int) -> list[Part]:
         """What a mail carries besides its text and HTML."""

@@ -38,6 +38,8 @@ from webapp.messaging.models import Mail
 CHAPTERS = {
     *("profile", "addresses", "orders", "mails", "consents", "sessions", "sign_in_methods"),
     *("terms", "activity", "events", "contact_messages", "notes", "carts"),
+    *("newsletters", "opens_and_clicks", "unsubscribes", "follow_ups", "tags", "tracking"),
+    *("suppressions", "bounces"),
 }
 
 
@@ -114,6 +116,18 @@ def test_the_copy_holds_everything_we_know(
     assert told["contact_messages"][0]["text"] == f"Send it to {ALICE.street}"
     assert told["notes"][0]["text"] == f"{ALICE.last} is kind."
     assert any(cart["lines"] and cart["lines"][0]["title"] for cart in told["carts"])
+    addresses = {ALICE.email, ALICE.former_email}
+    assert {mail["address"] for mail in told["newsletters"]} == addresses
+    assert len(told["newsletters"]) == 4
+    assert told["newsletters"][0]["fields"]["first_name"] == ALICE.name
+    assert {row["kind"] for row in told["opens_and_clicks"]} == {"open", "click"}
+    assert "http://localhost/products" in {row["url"] for row in told["opens_and_clicks"]}
+    assert told["unsubscribes"][0]["comment"] == f"{ALICE.name} of {ALICE.city} goes"
+    assert {run["address"] for run in told["follow_ups"]} == addresses
+    assert {row["tag"] for row in told["tags"]} == {ALICE.name.lower()}
+    assert told["tracking"] == [{"address": a, "recorded": False} for a in sorted(addresses)]
+    assert {row["reason"] for row in told["suppressions"]} == {"complaint"}
+    assert "no such user" in told["bounces"][0]["diagnostic"]
     for chapter in CHAPTERS:
         assert f"{chapter}.json" in told["README"]
 

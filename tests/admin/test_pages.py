@@ -13,14 +13,62 @@ from sqlalchemy.orm import Session
 from tests.admin.conftest import make_order, make_product
 from tests.admin.people import add_visit, make_message, make_prospect, member_of
 from tests.admin.test_engine_room import add_event, add_job, add_mail
+from tests.admin.test_sequences import make_sequence
+from tests.factories.emails import make_draft, make_frozen, recipient_of
 from tests.factories.people import browser_of, make_user
 from webapp.accounts.models import Role, TermsOfUse
-from webapp.campaigns.models import Ad
+from webapp.campaigns.models import Ad, Audience, EmailState
+from webapp.core import clock
 from webapp.core.models import AuditEntry, JobState
-from webapp.messaging.models import MailState
+from webapp.messaging.models import (
+    BounceKind,
+    MailBounce,
+    MailDomainLimit,
+    MailReport,
+    MailSender,
+    MailState,
+    MailSuppression,
+    ReportSource,
+    ReportState,
+    SuppressionReason,
+    SuppressionScope,
+)
 from webapp.orders.models import DiscountCode, DiscountKind, ShippingMethod, TaxRate
 
 TEMPLATES = Path(__file__).parents[2] / "templates" / "admin"
+
+
+WRITTEN = ("products", "discounts", "shipping", "tax", "terms", "ads", "audiences", "senders")
+
+
+def add_post(session: Session) -> dict[str, Any]:
+    """Add one of everything that mails to many leave behind; returns keys by room."""
+    email = make_frozen(["alice@example.com"], state=EmailState.SENT)
+    recipient = recipient_of(email, "alice@example.com")
+    opened = {"field": "opened", "op": "did", "value": [email.id], "days": 30}
+    either = {"match": "any", "of": [{"field": "country", "op": "is", "value": ["DE"]}]}
+    suppressed = {"scope": SuppressionScope.ALL, "reason": SuppressionReason.BOUNCE}
+    rows: dict[str, Any] = {
+        "audiences": Audience(name="Readers", rules={"of": [opened, either]}),
+        "senders": MailSender(
+            name="News",
+            address="news@shop.example",
+            is_default=True,
+            warmup_from=clock.now().date(),
+            warmup=[50, 100],
+        ),
+        "suppressions": MailSuppression(email="alice@example.com", source="mail", **suppressed),
+        "bounces": MailBounce(
+            key="b", email="alice@example.com", kind=BounceKind.HARD, source="mail"
+        ),
+        "reports": MailReport(
+            key="r", source=ReportSource.MAIL, content=b"?", state=ReportState.UNREADABLE
+        ),
+    }
+    session.add_all([*rows.values(), MailDomainLimit(domain="example.com", per_second=5)])
+    session.commit()
+    keys = {room: row.id for room, row in rows.items()}
+    return keys | {"results": email.id, "recipients": f"{email.id}-{recipient.id}"}
 
 
 @pytest.fixture
@@ -36,12 +84,14 @@ def pages(app: Flask, owner: FlaskClient, session: Session) -> dict[str, str]:
     session.add_all(rows)
     session.commit()
     alice, prospect, message = member_of(make_user()), make_prospect(), make_message()
+    draft, mail_out, sequence = make_draft(), make_frozen(["alice@example.com"]), make_sequence()
     terms, ad = TermsOfUse(version="1", body="<p>Be kind.</p>"), Ad(code="go", name="Go")
     viewer = make_user("viewer@example.com", role=Role.VIEWER)
     session.add_all([terms, ad])
     browser_of(app, alice.user)
     add_visit()
     session.commit()
+    post = add_post(session)
     entry = session.scalars(select(AuditEntry.id)).first()
     keys = {
         "orders": order.id,
@@ -57,15 +107,24 @@ def pages(app: Flask, owner: FlaskClient, session: Session) -> dict[str, str]:
         "contact": message.id,
         "terms": terms.id,
         "ads": ad.id,
+        "emails": draft.id,
+        "sequences": sequence.id,
         "staff": viewer.id,
         "audit": entry,
+        **post,
     }
     paths = ["/admin/", "/admin/shop/", "/admin/visits/", "/admin/staff/roles/"]
+    paths += ["/admin/email-settings/", f"/admin/emails/details/?id={mail_out.id}"]
+    paths += ["/admin/emails/new/", "/admin/sequences/new/"]
+    paths += [f"/admin/sequences/{page}/?id={sequence.id}" for page in ("edit", "people")]
     paths += ["/admin/staff/new/", "/admin/orders/?search=nothing+at+all"]
     for room, key in keys.items():
         paths += [f"/admin/{room}/", f"/admin/{room}/details/?id={key}"]
-        if room in ("products", "discounts", "shipping", "tax", "terms", "ads"):
+        if room in WRITTEN:
             paths += [f"/admin/{room}/new/", f"/admin/{room}/edit/?id={key}"]
+    paths += ["/admin/imports/", "/admin/suppressions/new/", "/admin/suppressions/import/"]
+    paths.append(f"/admin/results/compare/?id={post['results']}")
+    paths.append(f"/admin/recipients/why/?address=alice@example.com&email={post['results']}")
     paths.append(f"/admin/products/variant/?id={product.variants[0].id}")
     paths.append(f"/admin/products/add-variant/?id={product.id}")
     found = {}
@@ -81,7 +140,8 @@ def pages(app: Flask, owner: FlaskClient, session: Session) -> dict[str, str]:
 def test_no_page_needs_what_the_policy_forbids(pages: dict[str, str]) -> None:
     for path, html in pages.items():
         assert not re.search(r"\son[a-z]+\s*=", html), path
-        assert not re.search(r"\sstyle\s*=", html), path
+        # Within a tag: the code of the newsletter's form is shown as words.
+        assert not re.search(r"<[^>]*\sstyle\s*=", html), path
         assert "<style" not in html, path
         assert "javascript:" not in html, path
         assert not re.search(r"<script(?![^>]*\bsrc=\"/static/)", html), path

@@ -15,9 +15,18 @@ from webapp.accounts.permissions import Permission, allows
 from webapp.core.access import EVERYONE, MEMBERS, NOBODY
 from webapp.core.security import csrf
 
-# Whoever calls these can't have a token of ours: Stripe signs what it sends, and Apple's answer to
-# a sign-in is a form that another site posts, held to its own state and nonce.
-CALLED_FROM_ELSEWHERE = {"payments.stripe_webhook", "accounts.apple_handover"}
+# Whoever calls these can't have a token of ours: Stripe, Amazon and SendGrid sign what they send,
+# and Apple's answer to a sign-in is a form that another site posts, held to its state and nonce.
+# Mail providers post a signed link (RFC 8058). Browsers keep cookies back from the newsletter's form
+# in a frame on another site; it does nothing in anybody's name, and has a signed token of its own.
+CALLED_FROM_ELSEWHERE = {
+    "payments.stripe_webhook",
+    "accounts.apple_handover",
+    "messaging.ses_webhook",
+    "messaging.sendgrid_webhook",
+    "campaigns.leave_at_once",
+    "campaigns.join_elsewhere",
+}
 AUDIENCES = {EVERYONE, MEMBERS, NOBODY, *(permission.value for permission in Permission)}
 
 

@@ -23,6 +23,8 @@ from webapp.core.db import db
 from webapp.core.fork import Fork
 from webapp.core.signing import sign
 from webapp.core.state import bind
+from webapp.messaging.models import Mail
+from webapp.messaging.services import post as post_mail
 from webapp.orders.models import Order, OrderDownload
 from webapp.orders.queries import status_token
 
@@ -37,6 +39,8 @@ TAKES = {
     "accounts.reset_password": "reset-password",
     "accounts.email_change": "email-change",
     "accounts.download_copy": "export",
+    "campaigns.join_question": "newsletter",
+    "campaigns.join_confirm": "newsletter",
 }
 NEW = "Louder-Harbour-43"
 
@@ -98,7 +102,18 @@ def good_tokens(cast: Cast) -> dict[str, str]:
         "order-status": status_token(order.id),
         "download": sign("download", download.id),
         "cart": sign("cart", str(cast.people["alice"])),
+        "newsletter": sign("newsletter", {"mail": invited(ALICE), "name": ""}),
     }
+
+
+def invited(address: str) -> str:
+    """Return what stands for the mail that asked somebody whether they want the newsletter."""
+    key = f"newsletter_confirm:{address}"
+    if db.session.scalar(select(Mail).where(Mail.dedupe_key == key)) is None:
+        link = {"link": "http://localhost/newsletter/confirm/x", "days": 3}
+        post_mail("newsletter_confirm", address, link, dedupe_key=key, subject_ref=None)
+        db.session.commit()
+    return address
 
 
 def values_worth_trying(cast: Cast) -> list[Any]:

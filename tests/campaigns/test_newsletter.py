@@ -177,6 +177,7 @@ def test_links_expire_and_cannot_be_made_up(
 def test_only_named_sites_may_frame_the_bare_form(client: FlaskClient) -> None:
     closed = client.get("/newsletter/form")
     assert "frame-ancestors 'none'" in closed.headers["Content-Security-Policy"]
+    assert closed.headers["X-Frame-Options"] == "DENY"
     configure(embed_origins=f"{SITE}\nhttps://shop.example:8443")
     page = client.get("/newsletter/form")
     policy = page.headers["Content-Security-Policy"]
@@ -193,6 +194,7 @@ def test_the_framed_form_works_without_a_cookie(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(joining, "QUICKEST", timedelta(0))
+    configure(embed_origins=SITE)
     reader = app.test_client(use_cookies=False)
     (form,) = Page(reader.get("/newsletter/form").text).forms
     fields = form.values() | {"email": ALICE}

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from redis import Redis
 
 from sandbox.ports import free_port
@@ -28,6 +29,11 @@ FLAGS = [
     "--disable-sync",
 ]
 START_SECONDS = 180
+PATIENCE_SECONDS = 40
+CALL = """
+INSERT INTO job (path, args, queue, state, attempts, max_attempts, run_at, deadline_at, created_at)
+VALUES (%s, '[]', 'critical', 'queued', 0, 8, now(), now(), now())
+"""
 # What a payment at Stripe asks for.
 PAYING = {
     "phone": "+12025550123",
@@ -68,6 +74,24 @@ class Demo:
                     return mail
             time.sleep(0.1)
         raise AssertionError(f"no mail about {subject!r}: {[m['subject'] for m in self.mails(to)]}")
+
+    def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Run a statement on the shop's own database."""
+        url = str(self.ready["database_url"]).replace("+psycopg", "")
+        with psycopg.connect(url) as connection:
+            cursor = connection.execute(statement.encode(), values)
+            return cursor.fetchall() if cursor.description else []
+
+    def wait_until(self, question: str, *values: object) -> None:
+        """Return as soon as the database says yes."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not self.sql(question, *values)[0][0]:
+            assert time.monotonic() < deadline, question
+            time.sleep(0.1)
+
+    def call(self, path: str) -> None:
+        """Have the worker do now what the clock would call for later."""
+        self.sql(CALL, path)
 
     def flask(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the app on the demo's own settings."""
@@ -131,11 +155,8 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A phone in a shopper's hand; any script error or broken rule of the CSP fails the test."""
-    context = browser.new_context(viewport={"width": 390, "height": 844})
-    page = context.new_page()
+def watch(page: Page) -> list[str]:
+    """Return a list that script errors and broken rules of the CSP will be in."""
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on(
@@ -146,6 +167,46 @@ def page(browser: Browser) -> Iterator[Page]:
             else None
         ),
     )
+    return wrong
+
+
+@pytest.fixture
+def desk(browser: Browser) -> Iterator[Page]:
+    """A computer in the office, which says yes whenever it is asked whether it is sure."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.on("dialog", lambda dialog: dialog.accept())
+    wrong = watch(page)
+    yield page
+    context.close()
+    assert wrong == []
+
+
+@pytest.fixture
+def owner(desk: Page, demo: Demo) -> Page:
+    sign_in(desk, demo, demo.ready["admin"]["email"], demo.ready["admin"]["password"])
+    return desk
+
+
+def sign_in(page: Page, demo: Demo, email: str, password: str) -> None:
+    page.goto(f"{demo.web}/login?next=/admin/")
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password", exact=True).fill(password)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url(f"{demo.web}/admin/")
+
+
+def menu(page: Page, name: str) -> None:
+    page.get_by_role("navigation", name="Back office").get_by_role("link", name=name).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(name)
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A phone in a shopper's hand; any script error or broken rule of the CSP fails the test."""
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    wrong = watch(page)
     yield page
     context.close()
     assert wrong == []

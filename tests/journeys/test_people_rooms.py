@@ -1,47 +1,17 @@
 """The owner's people: one is hired and promoted, one is answered, all are asked to agree."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.journeys.conftest import Demo
+from tests.journeys.conftest import Demo, menu
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("journeys")]
 
 PASSWORD = "Quiet-Harbour-42"
 CHARLIE = "charlie.staff@example.com"
 BOB = "bob.asks@example.com"
-
-
-@pytest.fixture
-def desk(browser: Browser) -> Iterator[Page]:
-    """A computer in the office, which says yes whenever it is asked whether it is sure."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    page.on("dialog", lambda dialog: dialog.accept())
-    yield page
-    context.close()
-
-
-@pytest.fixture
-def owner(desk: Page, demo: Demo) -> Page:
-    sign_in(desk, demo, demo.ready["admin"]["email"], demo.ready["admin"]["password"])
-    return desk
-
-
-def sign_in(page: Page, demo: Demo, email: str, password: str) -> None:
-    page.goto(f"{demo.web}/login?next=/admin/")
-    page.get_by_label("Email").fill(email)
-    page.get_by_label("Password", exact=True).fill(password)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    page.wait_for_url(f"{demo.web}/admin/")
-
-
-def menu(page: Page, name: str) -> None:
-    page.get_by_role("navigation", name="Back office").get_by_role("link", name=name).click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text(name)
 
 
 def hire(owner: Page, email: str, role: str) -> None:

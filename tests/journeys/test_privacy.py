@@ -9,33 +9,15 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import requests
 from playwright.sync_api import Page, expect
-from sqlalchemy import make_url
 
 from tests.journeys.conftest import Demo
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("journeys")]
 
 PASSWORD = "Quiet-Harbour-42"
-ROUND = """
-INSERT INTO job (path, args, queue, state, attempts, max_attempts, run_at, deadline_at, created_at)
-VALUES ('jobs.privacy.erase_due', '[]', 'maintenance', 'queued', 0, 8, now(), now(), now())
-"""
-
-
-def sql(demo: Demo, statement: str, *values: object) -> list[tuple[Any, ...]]:
-    """Run a statement on the demo's own database."""
-    lines = (demo.state / "demo.env").read_text().splitlines()
-    told = {name: value.strip("'") for name, _, value in (line.partition("=") for line in lines)}
-    url = make_url(told["DATABASE_URL"]).set(
-        drivername="postgresql", database=told["DATABASE_NAME"]
-    )
-    with psycopg.connect(url.render_as_string(hide_password=False)) as connection:
-        cursor = connection.execute(statement.encode(), values)
-        return cursor.fetchall() if cursor.description else []
 
 
 def register(page: Page, demo: Demo, email: str) -> None:
@@ -90,7 +72,7 @@ def download(page: Page, path: Path) -> dict[str, Any]:
 def test_a_copy_and_goodbye(demo: Demo, page: Page, tmp_path: Path) -> None:
     email = f"charlie-{uuid.uuid4().hex[:8]}@example.com"
     register(page, demo, email)
-    user = sql(demo, 'SELECT id FROM "user" WHERE email = %s', email)[0][0]
+    user = demo.sql('SELECT id FROM "user" WHERE email = %s', email)[0][0]
 
     page.goto(f"{demo.web}/account/data")
     page.get_by_role("button", name="Ask for a copy").click()
@@ -115,24 +97,24 @@ def test_a_copy_and_goodbye(demo: Demo, page: Page, tmp_path: Path) -> None:
     demo.wait_for_mail(email, "stays open")
 
     close(page, demo)
-    sql(demo, "UPDATE \"user\" SET erase_after = now() - interval '1 minute' WHERE id = %s", user)
-    sql(demo, ROUND)
+    demo.sql("UPDATE \"user\" SET erase_after = now() - interval '1 minute' WHERE id = %s", user)
+    demo.call("jobs.privacy.erase_due")
     demo.wait_for_mail(email, "being erased")
     wait_until_erased(demo, user)
     sign_in(page, demo, email)
     refusal = page.locator(".notice.bad").inner_text()
     sign_in(page, demo, "nobody-at-all@example.com")
     assert page.locator(".notice.bad").inner_text() == refusal
-    assert sql(demo, 'SELECT count(*) FROM "user" WHERE email = %s', email) == [(0,)]
-    assert sql(demo, "SELECT count(*) FROM mail WHERE recipient = %s", email) == [(0,)]
+    assert demo.sql('SELECT count(*) FROM "user" WHERE email = %s', email) == [(0,)]
+    assert demo.sql("SELECT count(*) FROM mail WHERE recipient = %s", email) == [(0,)]
 
 
 def wait_until_erased(demo: Demo, user: object) -> None:
     """The clock rings another round once the last mail is sent; here it is rung by hand."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if sql(demo, "SELECT 1 FROM erasure WHERE user_id = %s", user):
+        if demo.sql("SELECT 1 FROM erasure WHERE user_id = %s", user):
             return
-        sql(demo, ROUND)
+        demo.call("jobs.privacy.erase_due")
         time.sleep(2)
     raise AssertionError("not erased")

@@ -6,7 +6,6 @@ import time
 import uuid
 from typing import Any
 
-import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -22,13 +21,6 @@ NEVER_TRACK = {
 FACTS = "kind, path, label, ad_code, email_code, details, user_id"
 
 
-def ask(demo: Demo, query: str, *values: object) -> list[tuple[Any, ...]]:
-    url = str(demo.ready["database_url"]).replace("+psycopg", "")
-    with psycopg.connect(url) as connection:
-        cursor = connection.execute(query.encode(), values)
-        return cursor.fetchall() if cursor.description else []
-
-
 def visitor_of(page: Page) -> str:
     kept = json.loads(page.evaluate("localStorage.getItem('visitor')"))
     return str(uuid.UUID(kept["id"]))
@@ -39,7 +31,7 @@ def wait_for_events(demo: Demo, page: Page, count: int) -> list[tuple[Any, ...]]
     visitor = visitor_of(page)
     deadline = time.monotonic() + PATIENCE_SECONDS
     query = f"SELECT {FACTS} FROM client_event WHERE visitor_id = %s ORDER BY at"
-    while len(rows := ask(demo, query, visitor)) < count:
+    while len(rows := demo.sql(query, visitor)) < count:
         assert time.monotonic() < deadline, rows
         page.wait_for_timeout(200)
     return rows
@@ -133,7 +125,7 @@ def test_what_breaks_in_a_browser_is_told_once_and_five_times_a_page(
 def test_who_asks_not_to_be_tracked_sends_nothing(
     demo: Demo, browser: Browser, header: str
 ) -> None:
-    before = ask(demo, "SELECT count(*) FROM client_event WHERE ad_code = %s", header.lower())
+    before = demo.sql("SELECT count(*) FROM client_event WHERE ad_code = %s", header.lower())
     context = browser.new_context(extra_http_headers={header: "1"})
     page = context.new_page()
     # An earlier visit, before the wish, left an id.
@@ -148,7 +140,7 @@ def test_who_asks_not_to_be_tracked_sends_nothing(
     page.goto(f"{demo.web}/cart")
     assert not [url for url in asked if "/events" in url.replace("/js/events.js", "")]
     assert page.evaluate("localStorage.length + sessionStorage.length") == 0
-    after = ask(demo, "SELECT count(*) FROM client_event WHERE ad_code = %s", header.lower())
+    after = demo.sql("SELECT count(*) FROM client_event WHERE ad_code = %s", header.lower())
     assert before == after == [(0,)]
     context.close()
 
@@ -167,8 +159,7 @@ def test_the_header_alone_is_enough(demo: Demo, browser: Browser, header: str) -
 
 def test_an_ad_leads_to_its_page_and_stays_on_what_follows(demo: Demo, page: Page) -> None:
     code = f"spring-{uuid.uuid4().hex[:8]}"
-    ask(
-        demo,
+    demo.sql(
         "INSERT INTO ad (code, name, landing, active, created_at)"
         " VALUES (%s, 'Spring', '/products?tag=sale', true, now())",
         code,
@@ -207,9 +198,7 @@ def test_a_login_ties_the_visitor_to_a_person_from_then_on(demo: Demo, page: Pag
     page.goto(f"{demo.web}/products")
     rows = wait_for_events(demo, page, 4)
     assert visitor_of(page) == visitor
-    owner = ask(
-        demo, 'SELECT id FROM "user" WHERE email = %s', demo.ready["admin"]["email"].lower()
-    )
+    owner = demo.sql('SELECT id FROM "user" WHERE email = %s', demo.ready["admin"]["email"].lower())
     assert rows[0][6] is None
     assert (rows[-1][1], rows[-1][6]) == ("/products", owner[0][0])
 
@@ -227,9 +216,9 @@ def test_a_message_reaches_the_shop_and_its_room(demo: Demo, page: Page) -> None
     page.wait_for_timeout(3100)
     page.get_by_role("button", name="Send message").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Your message is with us")
-    (row,) = ask(demo, "SELECT id, state, email FROM contact_message WHERE subject = %s", subject)
+    (row,) = demo.sql("SELECT id, state, email FROM contact_message WHERE subject = %s", subject)
     assert row[1:] == ("new", "alice@example.com")
-    support = ask(demo, "SELECT support_email FROM shop")[0][0]
+    support = demo.sql("SELECT support_email FROM shop")[0][0]
     mail = demo.wait_for_mail(support, subject)
     assert "Is it warm?" in mail["text"]
     assert f"/admin/contact/details/?id={row[0]}" in mail["text"]

@@ -1,11 +1,11 @@
 """What every answer carries and every request must pass: headers, CSRF, limits, ids."""
 
+import random
 import re
-import secrets
 from datetime import timedelta
 
-from flask import Flask, Response, g, request
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Request, Response, g, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf import CSRFProtect
 from itsdangerous import URLSafeTimedSerializer
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -14,6 +14,7 @@ from webapp.core import logging as log
 from webapp.core.bodies import init_bodies
 from webapp.core.config import Config, Env
 from webapp.core.fork import Fork
+from webapp.core.lean import for_all
 from webapp.core.limits import init_limiter, limit_requests, limiter
 
 __all__ = ["csrf", "init_security", "limiter"]
@@ -42,6 +43,12 @@ class ForkSession(SecureCookieSessionInterface):
         self.salt = fork.salt("session")
         self._keys: object = None
         self._serializer: URLSafeTimedSerializer | None = None
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return the session in the visitor's cookie; without cookies none has to be looked for."""
+        if "HTTP_COOKIE" not in request.environ and app.secret_key:
+            return self.session_class()
+        return super().open_session(app, request)
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
         """Return the serializer of the keys in force. Flask would make one for every request."""
@@ -90,8 +97,13 @@ def init_security(app: Flask, config: Config, fork: Fork) -> None:
     headers = [(name, name.lower(), value) for name, value in _headers(config)]
 
     @app.after_request
+    @for_all
     def add_headers(response: Response) -> Response:
         given = {name.lower() for name, _ in response.headers}
+        # Where a page's own policy names sites that may frame it, X-Frame-Options, which can't
+        # name any, would forbid it again.
+        if _may_be_framed(response.headers.get("Content-Security-Policy", "")):
+            given.add("x-frame-options")
         for name, lower, value in headers:
             if lower not in given:
                 response.headers.add(name, value)
@@ -99,10 +111,17 @@ def init_security(app: Flask, config: Config, fork: Fork) -> None:
         return response
 
 
+@for_all
 def _give_request_id() -> None:
     given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    # An id is no secret; asking the system for each would make the request wait for its turn.
+    made = f"{random.getrandbits(64):016x}"
+    g.request_id = given if REQUEST_ID.fullmatch(given) else made
     log.request_id.set(g.request_id)
+
+
+def _may_be_framed(policy: str) -> bool:
+    return "frame-ancestors" in policy and "frame-ancestors 'none'" not in policy
 
 
 def _headers(config: Config) -> list[tuple[str, str]]:

@@ -8,9 +8,10 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, Uuid, func, literal_column, select
+from sqlalchemy import Select, Uuid, and_, exists, func, literal_column, select
 from sqlalchemy.sql.expression import ColumnElement
 
+from webapp.campaigns.models import CampaignSettings, Email
 from webapp.catalog.queries import CollectionFace, CollectionLink, ProductCard, ProductDetail
 from webapp.catalog.queries import product as product_queries
 from webapp.catalog.queries import shelf as shelf_queries
@@ -33,6 +34,7 @@ class ShopFace:
     locale: str
     currency: str
     accent: str
+    has_archive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,16 @@ class ProductPage:
 shop = table(Shop)
 cart = table(Cart)
 cart_sku = table(CartSku)
+email = table(Email)
+habits = table(CampaignSettings)
 
+IS_PUBLIC = and_(
+    email.c.public, email.c.state == literal_column("'sent'"), email.c.slug.is_not(None)
+)
+HAS_ARCHIVE = and_(
+    exists(select(email.c.id).where(IS_PUBLIC)),
+    ~exists(select(habits.c.id).where(~habits.c.archive)),
+)
 SHOP = select(
     shop.c.name,
     shop.c.tagline,
@@ -79,6 +90,7 @@ SHOP = select(
     shop.c.locale,
     shop.c.currency,
     shop.c.accent,
+    HAS_ARCHIVE.label("has_archive"),
 )
 CART_COUNT = (
     select(func.coalesce(func.sum(cart_sku.c.quantity), literal_column("0")).label("count"))

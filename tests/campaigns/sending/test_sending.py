@@ -8,6 +8,7 @@ import pytest
 from flask import Flask
 
 from jobs.campaigns import keep_sending, send_due
+from jobs.campaigns import sending as jobs_sending
 from tests.campaigns.sending.conftest import (
     arrived,
     let_want,
@@ -285,3 +286,19 @@ def test_the_minutes_of_a_send_add_up(app: Flask, sink: Sink) -> None:
     sending.send_lease(email.id)
     assert sum(each.sent for each in sending.rates(email.id)) == 3
     assert sending.progress(email.id).rate > 0
+
+
+def test_a_mail_that_has_to_wait_keeps_no_worker_busy(
+    app: Flask, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers that call each other for a mail nobody may send now would do so all night."""
+    rings: list[str] = []
+    monkeypatch.setattr(jobs_sending, "ring", lambda path, _queue: rings.append(path))
+    db.session.add(MailSender(name="N", address="n@x.example", is_default=True, per_day=1))
+    db.session.commit()
+    make_sending(readers(3))
+    send_due()
+    assert len(sink.messages) == 1
+    rings.clear()
+    send_due()
+    assert (rings, len(sink.messages)) == ([], 1)

@@ -21,9 +21,12 @@ from webapp.campaigns.models import (
     RecipientState,
     TrackingEvent,
 )
+from webapp.campaigns.services.tracking import holding
+from webapp.campaigns.services.tracking.holding import carry
 from webapp.campaigns.services.unsubscribing import leaving_token
 from webapp.core import clock
 from webapp.core.db import db
+from webapp.core.redis import redis_client
 from webapp.core.state import spool_folder
 
 ALICE = "alice@example.com"
@@ -73,13 +76,19 @@ class Sent:
 
 
 @pytest.fixture
-def sent(app: Flask, client: FlaskClient, session: Session) -> Iterator[Sent]:
-    shutil.rmtree(spool_folder(), ignore_errors=True)
+def sent(
+    app: Flask, client: FlaskClient, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Sent]:
+    # The thread that carries events over is called by the tests themselves.
+    monkeypatch.setattr(holding, "carry_soon", lambda: None)
+    carry()
+    redis_client().delete(holding.stream_key())
     email = make_frozen([ALICE, "bob@example.com"], url=SHOP)
     for number in range(3, 8):
         email.links.append(EmailLink(number=number, url=f"{ELSEWHERE}{number}"))
     deliver(email)
     yield Sent(email, client)
+    carry()
     shutil.rmtree(spool_folder(), ignore_errors=True)
 
 
@@ -94,9 +103,15 @@ def deliver(email: Email) -> None:
 def settle(after: timedelta) -> None:
     """Drain and judge, ``after`` the mail was sent."""
     with clock.frozen(SENT_AT + after):
-        drain_tracking()
+        drain()
     with clock.frozen(SENT_AT + after + timedelta(minutes=1)):
         judge_tracking()
+
+
+def drain() -> None:
+    """Bring what was noted from the web's process through Redis to Postgres."""
+    carry()
+    drain_tracking()
 
 
 def events_of(session: Session) -> list[TrackingEvent]:

@@ -1,8 +1,11 @@
 """The pixel and the links: where they lead, what they keep, and what may be away meanwhile."""
 
 import logging
+import random
+import signal
+import subprocess
+import sys
 import time
-import uuid
 from datetime import timedelta
 
 import pytest
@@ -18,6 +21,7 @@ from tests.campaigns.tracking.conftest import (
     SHOP,
     Ask,
     Sent,
+    drain,
     events_of,
     settle,
 )
@@ -97,16 +101,19 @@ def test_who_asks_to_be_left_alone_is_led_on_and_not_noted(
 
 
 def test_mail_providers_may_ask_as_often_as_they_like(sent: Sent, make_app: MakeApp) -> None:
-    limited = make_app(app_env=Env.DEVELOPMENT, request_limit="2 per minute").test_client()
+    limited_app = make_app(app_env=Env.DEVELOPMENT, request_limit="2 per minute")
+    limited = limited_app.test_client()
     pixel, link = sent.path("open"), sent.path("link:3")
     assert [limited.get(path).status_code for path in (pixel, link) * 3] == [200, 302] * 3
     assert [limited.get("/robots.txt").status_code for _ in range(3)] == [200, 200, 429]
+    with limited_app.app_context():
+        holding.carry()
 
 
 def test_an_event_is_a_row_once_however_often_it_is_written(
     sent: Sent, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=7))
+    monkeypatch.setattr(random, "getrandbits", lambda _bits: 7)
     for _ in range(3):
         sent.ask(Ask(60, "link:3"))
     settle(timedelta(minutes=10))
@@ -126,9 +133,8 @@ def test_a_made_up_secret_leads_on_and_writes_nothing(sent: Sent, session: Sessi
 def test_poison_is_dropped_with_a_counted_line(
     sent: Sent, session: Session, caplog: pytest.LogCaptureFixture
 ) -> None:
-    redis_client().xadd(holding.stream_key(), {"event": "not json"})
+    redis_client().xadd(holding.stream_key(), {holding.FIELD: "not json\nnor this"})
     redis_client().xadd(holding.stream_key(), {"something": "else"})
-    spool.append(b"torn of")
     sent.ask(Ask(60, "link:3", agent="a\x01b"))
     with caplog.at_level(logging.WARNING):
         settle(timedelta(minutes=10))
@@ -138,19 +144,33 @@ def test_poison_is_dropped_with_a_counted_line(
     assert redis_client().xlen(holding.stream_key()) == 0
 
 
+def test_what_was_noted_reaches_redis_by_itself(
+    sent: Sent, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(holding, "CARRY_SECONDS", 0.01)
+    for _ in range(3):
+        sent.ask(Ask(60, "link:3"))
+    until = time.monotonic() + 5
+    while spool.list_files() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert redis_client().xlen(holding.stream_key()) >= 1
+    drain_tracking()
+    assert len(events_of(session)) == 3
+
+
 def test_without_redis_events_wait_on_the_disk(
-    sent: Sent, app: Flask, session: Session, no_redis: None, caplog: pytest.LogCaptureFixture
+    sent: Sent, session: Session, no_redis: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     for second in range(5):
         assert sent.ask(Ask(60 + second, "link:3")).location == f"{ELSEWHERE}3"
-    assert caplog.messages.count("mail events go to the disk") == 1
+    # A file that a living process writes to is nobody else's.
     drain_tracking()
+    assert events_of(session) == []
+    drain()
+    assert "mail events stay on the disk" in caplog.messages
     assert len(events_of(session)) == 5
-    sent.ask(Ask(90, "open"))
-    drain_tracking()
-    drain_tracking()
-    assert len(events_of(session)) == 6
-    assert spool.take() == []
+    assert spool.list_files() == []
 
 
 def test_a_worker_killed_while_it_reads_the_disk_loses_nothing(
@@ -160,15 +180,48 @@ def test_a_worker_killed_while_it_reads_the_disk_loses_nothing(
     with monkeypatch.context() as fault:
         fault.setattr("webapp.campaigns.services.tracking.draining.write", _die)
         with pytest.raises(KeyboardInterrupt):
-            drain_tracking()
+            drain()
     session.rollback()
     sent.ask(Ask(61, "link:4"))
-    drain_tracking()
+    drain()
     assert [event.link for event in events_of(session)] == [3, 4]
 
 
 def _die(*_args: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_what_a_killed_web_process_noted_is_not_lost(
+    sent: Sent, app: Flask, session: Session
+) -> None:
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from webapp.campaigns.services.tracking.spool import Notebook\n"
+        "Notebook(Path(sys.argv[1])).append(sys.stdin.buffer.read())\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    sent.ask(Ask(60, "link:3"))
+    (path,) = spool.list_files()
+    line = path.read_bytes().strip(b"\0\n")
+    holding.carry()
+    redis_client().delete(holding.stream_key())
+    command = [sys.executable, "-c", script, str(spool.folder())]
+    assert subprocess.run(command, input=line, check=False).returncode == -signal.SIGKILL
+    drain_tracking()
+    assert [event.link for event in events_of(session)] == [3]
+
+
+def test_a_full_disk_leaves_redis(
+    sent: Sent, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(spool, "_take_room", full)
+    assert sent.ask(Ask(60, "link:3")).location == f"{ELSEWHERE}3"
+    settle(timedelta(minutes=10))
+    assert [event.link for event in events_of(session)] == [3]
 
 
 def test_links_frozen_anew_are_found_anew(sent: Sent, session: Session) -> None:
@@ -208,10 +261,10 @@ def test_links_lead_on_without_postgres(sent: Sent, stranded: Flask, session: Se
     assert away.get(sent.path("open")).status_code == 200
     unknown = away.get(f"/c/{write_code(4_000_000_000, 1, 1)}/1")
     assert (unknown.status_code, unknown.headers["Retry-After"]) == (503, "5")
-    with clock.frozen(SENT_AT):
-        drain_tracking()
-    # The first waited in the Redis that was emptied.
-    assert {event.link for event in events_of(session)} == {4, None}
+    with stranded.app_context():
+        holding.carry()
+    drain()
+    assert {event.link for event in events_of(session)} == {3, 4, None}
 
 
 def test_unknown_mails_are_asked_for_only_so_often(
@@ -226,7 +279,7 @@ def test_unknown_mails_are_asked_for_only_so_often(
 def test_old_events_are_purged(sent: Sent, session: Session) -> None:
     sent.ask(Ask(60, "link:3"))
     sent.ask(Ask(86400, "link:4"))
-    drain_tracking()
+    drain()
     with clock.frozen(SENT_AT + timedelta(days=396, seconds=90)):
         purge_tracking()
     assert [event.link for event in events_of(session)] == [4]

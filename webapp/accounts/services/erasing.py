@@ -199,7 +199,8 @@ def _empty(person: Person, tally: Tally) -> None:
     now = clock.now()
     met = update(Prospect).where(among(Prospect.id, person.prospects))
     unnamed = "erased-" + func.cast(Prospect.id, Prospect.email.type) + "@erased.invalid"
-    tally.anonymised("prospect", run(met.values(name="", email=unnamed, erased_at=now)), STONE)
+    known = {"name": "", "country": "", "time_zone": "", "attributes": {}}
+    tally.anonymised("prospect", run(met.values(email=unnamed, erased_at=now, **known)), STONE)
     member = update(Member).where(Member.user_id == person.user_id)
     tally.anonymised("member", run(member.values(name="", phone="")), STONE)
     user = update(User).where(User.id == person.user_id)

@@ -57,6 +57,8 @@ def populate(email_id: int) -> int:
     Flushes. Raises NoSuchEmail, or WrongEmailState while its words may still change, and
     when it is over.
     """
+    # A web request must be quick, this may be long, and another one may be at it.
+    db.session.execute(text("SET LOCAL statement_timeout = '10min'; SET LOCAL lock_timeout = 0"))
     # Two at once would both number the same people for the A/B test.
     take_turns(f"populate:{email_id}")
     email = db.session.get(Email, email_id, populate_existing=True)
@@ -65,8 +67,6 @@ def populate(email_id: int) -> int:
     if email.state not in OPEN:
         raise WrongEmailState(TOO_EARLY_OR_LATE)
     give_room()
-    # A web request must be quick, this may be long.
-    db.session.execute(text("SET LOCAL statement_timeout = '10min'"))
     now = clock.now()
     # Counted by RETURNING they would all travel here.
     statement = insert_recipients(email, now).execution_options(preserve_rowcount=True)

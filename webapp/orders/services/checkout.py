@@ -6,6 +6,7 @@ left half-way is finished or taken back by ``settlement.settle_checkout``.
 """
 
 import uuid
+from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import update
@@ -43,15 +44,30 @@ RESERVATION_MARGIN = timedelta(minutes=15)
 STILL_PAYABLE = timedelta(minutes=3)
 
 
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """Where a checkout comes from: the request, and the mail that led the browser here."""
+
+    request_id: str | None
+    email_code: str | None
+
+
 def open_checkout(
-    cart_id: uuid.UUID, seen_total: int, seen_currency: str, request_id: str | None
+    cart_id: uuid.UUID,
+    seen_total: int,
+    seen_currency: str,
+    request_id: str | None,
+    email_code: str | None = None,
 ) -> str:
     """Return Stripe's address to send the buyer to.
+
+    ``email_code`` is that of the campaign's mail whose link led the buyer's browser here.
 
     Commits on its own, as Stripe is called between two transactions. Raises a CartError with the
     sentence for the buyer: the total changed, something sold out, Stripe is away, already paid.
     """
-    checkout = _promise(cart_id, seen_total, seen_currency, request_id)
+    origin = _Origin(request_id, email_code)
+    checkout = _promise(cart_id, seen_total, seen_currency, origin)
     if checkout.url is not None:
         return checkout.url
     return hand_over(checkout)
@@ -82,9 +98,7 @@ def hand_over(checkout: Checkout) -> str:
     return session.url
 
 
-def _promise(
-    cart_id: uuid.UUID, seen_total: int, seen_currency: str, request_id: str | None
-) -> Checkout:
+def _promise(cart_id: uuid.UUID, seen_total: int, seen_currency: str, origin: _Origin) -> Checkout:
     """Return the cart's checkout as the buyer saw it, reusing a live one; committed."""
     cart = lock_cart(cart_id)
     view = view_open_cart(cart, get_shop())
@@ -98,7 +112,7 @@ def _promise(
         cart = lock_cart(cart_id)
         view = view_open_cart(cart, get_shop())
         _check(view, seen_total, seen_currency)
-    checkout = _new_checkout(cart, view.quote, request_id)
+    checkout = _new_checkout(cart, view.quote, origin)
     db.session.commit()
     return checkout
 
@@ -141,7 +155,7 @@ def _end(live: Checkout) -> None:
         raise PaymentUnderWay("A payment for this cart is under way; you'll hear by mail.")
 
 
-def _new_checkout(cart: Cart, quote: Quote, request_id: str | None) -> Checkout:
+def _new_checkout(cart: Cart, quote: Quote, origin: _Origin) -> Checkout:
     now = clock.now()
     expires_at = now + timedelta(minutes=current_config().checkout_minutes)
     checkout = Checkout(
@@ -150,7 +164,8 @@ def _new_checkout(cart: Cart, quote: Quote, request_id: str | None) -> Checkout:
         quote=quote.to_json(),
         currency=quote.currency,
         total_amount=quote.total_amount,
-        request_id=request_id,
+        request_id=origin.request_id,
+        email_code=origin.email_code,
         expires_at=expires_at.replace(microsecond=0),
         release_at=expires_at + RESERVATION_MARGIN,
     )

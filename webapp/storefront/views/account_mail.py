@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response
 from webapp.accounts.errors import AddressNotVerified
 from webapp.accounts.services.mail_choices import choose_mails
 from webapp.accounts.views.guard import actor
+from webapp.campaigns.services.unsubscribing import choose_tracking, is_tracked, withdraw
 from webapp.core.access import MEMBERS, open_to
 from webapp.core.db import db
 from webapp.messaging.models import MailTopic
@@ -27,7 +28,22 @@ def account_mail() -> Response:
         "accounts/mail.html",
         user=user,
         topics=[(each, standing.get(each.topic)) for each in TOPICS],
+        is_tracked=is_tracked(user.email),
     )
+
+
+@blueprint.post("/account/mail/tracking")
+@open_to(MEMBERS)
+def account_mail_tracking() -> Response:
+    """Have the member's opens and clicks recorded, or not."""
+    user = current_user.user
+    if user.email_verified_at is None:
+        flash(AddressNotVerified().sentence, "error")
+    else:
+        choose_tracking(user.email, record="record" in request.form)
+        db.session.commit()
+        flash("Saved.", "success")
+    return redirect(url_for("storefront.account_mail"), 303)
 
 
 def _choose() -> Response:
@@ -40,6 +56,7 @@ def _choose() -> Response:
         db.session.rollback()
         flash(error.sentence, "error")
     else:
+        withdraw(current_user.email, [each for each in MailTopic if each.value not in named])
         db.session.commit()
         flash("Saved." if changed else "Nothing changed.", "success" if changed else "info")
     return redirect(url_for("storefront.account_mail"), 303)

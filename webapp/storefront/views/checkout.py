@@ -5,6 +5,7 @@ import re
 from flask import abort, flash, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from webapp.campaigns.mail_cookie import read_mail_code
 from webapp.core.access import EVERYONE, open_to
 from webapp.core.db import db
 from webapp.core.security import limiter
@@ -37,7 +38,11 @@ def checkout() -> Response:
         return redirect(url_for("storefront.cart"), 303)
     try:
         address = open_checkout(
-            cart_id, form.seen_total.data, form.seen_currency.data, g.get("request_id")
+            cart_id,
+            form.seen_total.data,
+            form.seen_currency.data,
+            g.get("request_id"),
+            read_mail_code(),
         )
     except AlreadyPaid as paid:
         db.session.rollback()

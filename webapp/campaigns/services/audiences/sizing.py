@@ -93,10 +93,7 @@ def _count(person: Subquery, topic: MailTopic, inside: ColumnElement[bool]) -> S
 
 
 def _sample(found: Subquery, limit: int) -> list[PersonView]:
-    give_room()
-    statement = (
-        select(found.c.address, found.c.name, found.c.country, found.c.is_member)
-        .order_by(found.c.address)
-        .limit(limit)
-    )
-    return [PersonView(*row) for row in db.session.execute(statement)]
+    """Return the first that are found, whoever they are: all would have to be sorted to choose."""
+    statement = select(found.c.address, found.c.name, found.c.country, found.c.is_member)
+    rows = db.session.execute(statement.limit(limit))
+    return sorted((PersonView(*row) for row in rows), key=lambda person: person.address)

@@ -38,8 +38,17 @@ TURN = 0x434C_4B53  # any constant: advisory locks are per database, so per fork
 
 
 def take(limit: int) -> Batch[Event]:
-    """Return the oldest events of the stream. They stay there until ``forget``."""
-    return streams.take(stream_key(), FIELD.encode(), read_event, limit)
+    """Return the events of the stream's oldest entries. They stay there until ``forget``."""
+    bundles = streams.take(stream_key(), FIELD.encode(), _lines, limit)
+    events, unreadable = streams.read_all(
+        [line for each in bundles.items for line in each], read_event
+    )
+    return Batch(bundles.entries, events, unreadable)
+
+
+def _lines(bundle: bytes) -> list[bytes]:
+    # One line at the least: an entry without any is poison, too.
+    return bundle.split(b"\n")
 
 
 def forget(batch: Batch[Event]) -> None:

@@ -11,14 +11,23 @@ from admin.subjects import gather_links, subject_link
 from webapp.accounts.permissions import Permission
 from webapp.core.db import db
 from webapp.messaging.models import Mail, MailState
-from webapp.messaging.services import send_again
+from webapp.messaging.queries import list_bounces
+from webapp.messaging.services import STUCK, send_again
 from webapp.messaging.services.secrets import REMOVED
 
-STUCK = (MailState.FAILED, MailState.UNKNOWN)
+TROUBLE = (MailState.FAILED, MailState.UNKNOWN)
 
 
 def _about(mail: Mail) -> Any:
     return subject_link(mail.subject_ref)
+
+
+def _came_back(mail: Mail) -> str | None:
+    told = [
+        " ".join(part for part in (bounce.kind.value, bounce.status, bounce.diagnostic) if part)
+        for bounce in list_bounces(mail.code)
+    ]
+    return "; ".join(told) or None
 
 
 class Mails(Room):
@@ -51,6 +60,7 @@ class Mails(Room):
         Column("claimed_at", "Taken by a worker", "moment"),
         Column("sent_at", "Sent", "moment"),
         Column("smtp_reply", "Server said", "code"),
+        Column("code", "Came back", "code", _came_back),
         Column("dedupe_key", "Unique key", "code"),
     )
     filters = (
@@ -62,7 +72,7 @@ class Mails(Room):
                 *((state.value, state.value.capitalize()) for state in MailState),
             ],
             lambda value: (
-                Mail.state.in_(STUCK) if value == "stuck" else Mail.state == MailState(value)
+                Mail.state.in_(TROUBLE) if value == "stuck" else Mail.state == MailState(value)
             ),
         ),
     )
