@@ -9,7 +9,6 @@ from wtforms import (
     FieldList,
     Form,
     FormField,
-    IntegerField,
     SelectField,
     StringField,
     TextAreaField,
@@ -19,7 +18,7 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
 from admin.campaigns.desk import EVERYBODY, FOR, WRITTEN_IN
-from admin.fields import one_line
+from admin.fields import WholeField, one_line
 from webapp.campaigns.models import AbMetric, Email, EmailFormat, EmailType
 from webapp.campaigns.services.emails import (
     MAX_LINE,
@@ -93,13 +92,13 @@ class EmailForm(Form):
     format = SelectField("Written in", [InputRequired()], choices=FORMATS)
     with_layout = BooleanField("In the shop's layout")
     variants = FieldList(FormField(VariantForm), min_entries=1, max_entries=MAX_VARIANTS)
-    ab_share = IntegerField(
+    ab_share = WholeField(
         "Tried with, percent",
         [Optional(), NumberRange(1, 100)],
         description="The rest get the better one. Empty: everybody gets one or the other.",
     )
     ab_metric = SelectField("Better is", choices=METRICS)
-    ab_minutes = IntegerField(
+    ab_minutes = WholeField(
         "Decided after, minutes", [Optional(), NumberRange(1, 60 * 24 * 30)], default=240
     )
     track_opens = BooleanField("Count opens")

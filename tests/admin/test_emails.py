@@ -461,7 +461,7 @@ def test_nonsense_is_answered_with_a_look_or_a_sentence(
         {"variants-0-body": "\0{{ x", "variants-0-subject": "\0\n"},
         {"format": "mjml", "variants-0-body": "<mjml><mj-body><"},
         {"look_address": "\0@\n", "look_variant": "9"},
-        {"variants-7-body": "far away", "ab_minutes": "-1", "audience": "9" * 30},
+        {"variants-7-body": "far away", "ab_minutes": "9" * 400, "audience": "9" * 30},
     ]
     for changes in nonsense:
         for page in ("preview", "live"):

@@ -63,7 +63,9 @@ def test_a_killed_worker_leaves_at_most_the_mail_in_flight_unknown(
     else:
         assert states_of(email) == {"sent": 3, "unknown": 1, "pending": 6}
     for address in door.taken:
-        assert recipient_of(email, address).state == "sent"
+        row = recipient_of(email, address)
+        assert row.state == "sent"
+        assert row.sent_at is not None
     assert recipient_of(email, "reader9@example.com").attempts == 0
 
 

@@ -167,7 +167,7 @@ def test_a_member_a_reader_and_a_buyer_each_begin_theirs(
 
 
 def test_two_workers_at_once_send_each_mail_once(open_shop: Flask, race: Race) -> None:
-    sequence = make_sequence(0, 0)
+    sequence_id = make_sequence(0, 0).id
     addresses = [f"reader{number}@example.com" for number in range(30)]
     for address in addresses:
         subscribe(address)
@@ -175,7 +175,7 @@ def test_two_workers_at_once_send_each_mail_once(open_shop: Flask, race: Race) -
 
     def work() -> None:
         for _ in range(6):
-            while sequences.advance(sequence.id, 7):
+            while sequences.advance(sequence_id, 7):
                 db.session.commit()
             db.session.commit()
 

@@ -26,7 +26,7 @@ from webapp.campaigns.errors import (
 from webapp.campaigns.models import Email, EmailState, Sequence, SequenceTrigger
 from webapp.campaigns.services import sequences
 from webapp.campaigns.services.emails import EmailDetails, VariantDetails
-from webapp.campaigns.services.readying import back_to_draft
+from webapp.campaigns.services.readying import back_to_draft, make_ready
 from webapp.campaigns.services.sequences import SequenceDetails
 from webapp.campaigns.services.settings import SettingsDetails, edit_settings
 from webapp.core.audit import OPERATOR, Actor
@@ -139,3 +139,9 @@ def test_where_two_must_agree_the_second_switches_it_on(session: Session) -> Non
     with pytest.raises(NotApproved):
         sequences.activate(sequence.id, dana)
     assert sequences.activate(sequence.id, erin).active
+
+
+def test_a_step_is_not_made_ready_as_a_mail_to_everybody(session: Session) -> None:
+    step = make_sequence(0, active=False).steps[0]
+    with pytest.raises(WrongEmailState, match="step of a sequence"):
+        make_ready(step.email_id, OPERATOR)

@@ -5,7 +5,14 @@ from typing import Any, cast
 from sqlalchemy import CursorResult, Select, delete, select, update
 
 from webapp.campaigns.errors import EmailNotReady, NotApproved, WrongEmailState
-from webapp.campaigns.models import Email, EmailRecipient, EmailState, EmailVariant, RecipientState
+from webapp.campaigns.models import (
+    Email,
+    EmailRecipient,
+    EmailState,
+    EmailVariant,
+    RecipientState,
+    SequenceStep,
+)
 from webapp.campaigns.services.checking import Level, check
 from webapp.campaigns.services.compiling import freeze, unfreeze
 from webapp.campaigns.services.emails import get_email
@@ -27,6 +34,10 @@ def make_ready(email_id: int, by: Actor) -> Email:
     Raises NoSuchEmail, WrongEmailState, EmailNotReady with what its checks say, or UnreadableBody.
     """
     email = get_email(email_id)
+    if db.session.scalar(select(SequenceStep.id).where(SequenceStep.email_id == email_id)):
+        raise WrongEmailState(
+            "This mail is a step of a sequence: it is sent when the sequence is switched on."
+        )
     _move(
         email,
         (EmailState.DRAFT,),

@@ -27,10 +27,32 @@ from webapp.messaging.services.bouncing import Refusal, note_refusals
 from webapp.messaging.services.composing import checked_address
 
 LOOK_SECONDS = 0.25
+SMALLEST, WANTED_SECONDS, LONGEST_SECONDS = 10, 1.0, 2.0
 # As many in a row put off mean that the server wants nothing now, whoever it is for.
 PUT_OFF_IN_A_ROW = 10
 SERVER_REST_SECONDS = 15.0
 NEXT_DAY_SECONDS = 600.0
+
+
+class _Pace:
+    """How many mails this process's mail server takes in about a second: the size of a lease.
+
+    So progress moves and a lease is soon over, also where a server takes five mails a second.
+    """
+
+    def __init__(self) -> None:
+        self._a_second = float(leases.SIZE)
+
+    def size(self) -> int:
+        return max(SMALLEST, min(leases.SIZE, round(self._a_second * WANTED_SECONDS)))
+
+    def learn(self, mails: int, seconds: float) -> None:
+        """Remember how long so many mails took; what took no time says nothing."""
+        if mails and seconds > 0:
+            self._a_second = mails / seconds
+
+
+_pace = _Pace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +72,7 @@ def send_lease(email_id: int) -> Turn:
     if plan is None or not _is_open_now(plan.email):
         db.session.rollback()
         return Turn(wait=LOOK_SECONDS if plan is None else NEXT_DAY_SECONDS)
-    size = min(leases.SIZE, plan.identity.per_second or leases.SIZE)
+    size = min(_pace.size(), plan.identity.per_second or leases.SIZE)
     taken = limits.take_of_day(plan.identity, size)
     if not taken:
         db.session.rollback()
@@ -58,14 +80,17 @@ def send_lease(email_id: int) -> Turn:
     lease = leases.claim(email_id, plan.topic, taken)
     if lease is None:
         return Turn(wait=LOOK_SECONDS)
+    began = time.monotonic()
     try:
         passage = _Passage(plan, lease)
         passage.hand_over()
+        _pace.learn(passage.sent, time.monotonic() - began)
+        limits.give_back_of_day(plan.identity, taken - passage.sent)
     except BaseException:
+        # Let go of the journal: whoever looks next settles the lease by it, this process too.
         db.session.rollback()
         lease.journal.close()
         raise
-    limits.give_back_of_day(plan.identity, taken - passage.sent)
     leases.end(lease, passage.fates())
     passage.learn()
     db.session.commit()
@@ -210,11 +235,11 @@ class _Passage:
 
 
 class _Permission:
-    """Whether to send one more: not after a pause, nor in the second half of the lease's time."""
+    """Whether to send one more: not after a pause, nor when the lease has lasted long enough."""
 
     def __init__(self, email_id: int) -> None:
         self._email_id = email_id
-        self._until = time.monotonic() + leases.LASTS.total_seconds() / 2
+        self._until = time.monotonic() + LONGEST_SECONDS
         self._look_at = 0.0
         self._granted = True
 

@@ -24,7 +24,7 @@ from webapp.messaging.models import MailTopic
 from webapp.messaging.services.addresses import folded
 
 SIZE = 500
-# Far longer than any lease takes; a worker stops by itself at half of it.
+# Far longer than any lease takes: a worker begins nothing more after two seconds.
 LASTS = timedelta(minutes=10)
 MAX_ATTEMPTS = 12
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=5), timedelta(hours=6)
@@ -59,12 +59,17 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What a recipient's row becomes; ``due_at`` only for one that goes back to pending."""
+    """What a recipient's row becomes; ``due_at`` only for one that goes back to pending.
+
+    ``at`` is when the server took it: a lease may last for minutes, and who clicks meanwhile is
+    no machine that was there before the mail.
+    """
 
     recipient_id: int
     state: RecipientState
     reply: str | None = None
     due_at: datetime | None = None
+    at: datetime | None = None
 
 
 _CLAIM = text("""
@@ -102,9 +107,9 @@ _SETTLE = text("""
         lease_id = CASE WHEN f.state = 'pending' THEN NULL ELSE r.lease_id END,
         attempts = CASE
             WHEN f.state = 'pending' AND f.reply IS NULL THEN r.attempts - 1 ELSE r.attempts END,
-        sent_at = CASE WHEN f.state = 'sent' THEN :now ELSE r.sent_at END
+        sent_at = coalesce(f.at, r.sent_at)
     FROM jsonb_to_recordset(:fates)
-        AS f(id bigint, state text, reply text, due_at timestamptz)
+        AS f(id bigint, state text, reply text, due_at timestamptz, at timestamptz)
     WHERE r.email_id = :email_id AND r.id = f.id AND r.lease_id = :lease_id
         AND r.state IN ('claimed', 'unknown')
     RETURNING r.state
@@ -188,12 +193,14 @@ def end(lease: Lease, fates: Iterable[Fate]) -> None:
     lease.journal.remove()
 
 
-def fate_of(recipient_id: int, attempts: int, handover: Handover) -> Fate:
-    """Return what a try makes of a recipient."""
+def fate_of(
+    recipient_id: int, attempts: int, handover: Handover, at: datetime | None = None
+) -> Fate:
+    """Return what a try makes of a recipient; without ``at`` it was just now."""
     reply = handover.reply
     match handover.outcome:
         case Outcome.ACCEPTED:
-            return Fate(recipient_id, RecipientState.SENT, reply)
+            return Fate(recipient_id, RecipientState.SENT, reply, at=at or clock.now())
         case Outcome.REFUSED:
             return Fate(recipient_id, RecipientState.FAILED, reply)
         case Outcome.IN_DOUBT:
@@ -231,10 +238,11 @@ def _write(email_id: int, lease_id: int, fates: Sequence[Fate]) -> Counter[str]:
             "state": fate.state.value,
             "reply": fate.reply,
             "due_at": fate.due_at.isoformat() if fate.due_at else None,
+            "at": fate.at.isoformat() if fate.at else None,
         }
         for fate in fates
     ]
-    bound = {"fates": rows, "email_id": email_id, "lease_id": lease_id, "now": clock.now()}
+    bound = {"fates": rows, "email_id": email_id, "lease_id": lease_id}
     return Counter(db.session.scalars(_SETTLE, bound))
 
 

@@ -1,5 +1,7 @@
 """What dead workers left: settled from their journals, or marked unknown when there is none."""
 
+from datetime import datetime
+
 from sqlalchemy import BigInteger, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -24,9 +26,9 @@ def recover() -> int:
     ended = 0
     for journal in orphans():
         try:
-            known = _is_open(journal.lease_id)
-            if known:
-                close(journal.lease_id, journal.email_id, _fates_in(journal))
+            begun_at = _lock_open(journal.lease_id)
+            if begun_at is not None:
+                close(journal.lease_id, journal.email_id, _fates_in(journal, begun_at))
             db.session.commit()
         except BaseException:
             db.session.rollback()
@@ -34,16 +36,19 @@ def recover() -> int:
             raise
         # Without a lease the claim was never committed: nothing was sent.
         journal.remove()
-        ended += known
+        ended += begun_at is not None
     return ended
 
 
-def _is_open(lease_id: int) -> bool:
-    open_lease = select(SendLease.id).where(SendLease.id == lease_id, SendLease.ended_at.is_(None))
-    return db.session.scalar(open_lease.with_for_update()) is not None
+def _lock_open(lease_id: int) -> datetime | None:
+    """Return when a lease began, locked; None if there is none, or it is over."""
+    lease = select(SendLease.created_at)
+    open_lease = lease.where(SendLease.id == lease_id, SendLease.ended_at.is_(None))
+    return db.session.scalar(open_lease.with_for_update())
 
 
-def _fates_in(journal: LeaseJournal) -> list[Fate]:
+def _fates_in(journal: LeaseJournal, begun_at: datetime) -> list[Fate]:
+    """Return what the journal says. It keeps no times: sent is sent since ``begun_at``."""
     entries = journal.entries()
     ids = bindparam("ids", [entry.recipient_id for entry in entries], ARRAY(BigInteger))
     tries = select(EmailRecipient.id, EmailRecipient.attempts).where(
@@ -51,10 +56,12 @@ def _fates_in(journal: LeaseJournal) -> list[Fate]:
     )
     attempts = {row.id: row.attempts for row in db.session.execute(tries)}
     sure = journal.is_of_this_boot
-    return [_fate_of(entry, attempts.get(entry.recipient_id, 1), sure) for entry in entries]
+    return [
+        _fate_of(entry, attempts.get(entry.recipient_id, 1), sure, begun_at) for entry in entries
+    ]
 
 
-def _fate_of(entry: Entry, attempts: int, sure: bool) -> Fate:
+def _fate_of(entry: Entry, attempts: int, sure: bool, begun_at: datetime) -> Fate:
     """Return what a mark says; one that may never have reached the disk says little."""
     match entry.step:
         case Step.ACCEPTED:
@@ -67,7 +74,7 @@ def _fate_of(entry: Entry, attempts: int, sure: bool) -> Fate:
             return untouched(entry.recipient_id)
         case _:
             handover = Handover(Outcome.IN_DOUBT, IN_DOUBT if sure else NO_JOURNAL)
-    return fate_of(entry.recipient_id, attempts, handover)
+    return fate_of(entry.recipient_id, attempts, handover, begun_at)
 
 
 def expire() -> int:
@@ -80,7 +87,7 @@ def expire() -> int:
     )
     lost = 0
     for lease_id, email_id in db.session.execute(over.limit(100)).all():
-        if not _is_open(lease_id):
+        if _lock_open(lease_id) is None:
             db.session.rollback()
             continue
         lost += _expire(lease_id, email_id)
