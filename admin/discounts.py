@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from flask import request
 from sqlalchemy import ColumnElement
-from wtforms import BooleanField, Form, IntegerField, SelectField, StringField
+from wtforms import BooleanField, Form, SelectField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, NumberRange, Optional, Regexp
 
@@ -13,6 +13,7 @@ from admin.fields import MomentField, MoneyField, PercentField
 from webapp.accounts.permissions import Permission
 from webapp.core.db import db
 from webapp.core.errors import DomainError
+from webapp.core.fields import WholeField
 from webapp.core.shop import get_shop
 from webapp.orders.models import DiscountCode, DiscountKind
 
@@ -39,8 +40,8 @@ class DiscountForm(Form):
     minimum_amount = MoneyField("Minimum order", [Optional()], description="Items worth this much.")
     starts_at = MomentField("Starts (UTC)", [Optional()])
     ends_at = MomentField("Ends (UTC)", [Optional()])
-    total_limit = IntegerField("Uses in total", [Optional(), NumberRange(1, 1_000_000_000)])
-    customer_limit = IntegerField("Uses per customer", [Optional(), NumberRange(1, 1_000_000)])
+    total_limit = WholeField("Uses in total", [Optional(), NumberRange(1, 1_000_000_000)])
+    customer_limit = WholeField("Uses per customer", [Optional(), NumberRange(1, 1_000_000)])
     stackable = BooleanField("May be combined with other codes")
     active = BooleanField("Active", default=True)
 

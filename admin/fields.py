@@ -5,13 +5,11 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from wtforms import DateTimeLocalField, IntegerField, StringField, ValidationError
+from wtforms import DateTimeLocalField, StringField, ValidationError
 
 from webapp.core.errors import DomainError
 from webapp.core.money import exponent, parse_amount, to_decimal_text
 from webapp.core.shop import get_shop
-
-MAX_DIGITS = 18
 
 
 class MoneyField(StringField):
@@ -57,16 +55,6 @@ class PercentField(StringField):
         if not value.is_finite() or value != value.to_integral_value() or not 0 <= value <= 10_000:
             raise ValueError("A percentage lies between 0 and 100, with two decimals at most.")
         self.data = int(value)
-
-
-class WholeField(IntegerField):
-    """A whole number that a column can hold: ranges of validators break on one much longer."""
-
-    def process_formdata(self, valuelist: list[str]) -> None:
-        if valuelist and len(valuelist[0]) > MAX_DIGITS:
-            self.data = None
-            raise ValueError("That number is too long.")
-        super().process_formdata(valuelist)
 
 
 class MomentField(DateTimeLocalField):

@@ -10,7 +10,6 @@ from wtforms import (
     ColorField,
     EmailField,
     Form,
-    IntegerField,
     SelectField,
     StringField,
     TextAreaField,
@@ -22,6 +21,7 @@ from admin.base import Changes, Column, Money, Page, Refusing, Room, action, pag
 from admin.fields import CountriesField, MoneyField, PercentField, one_line
 from webapp.accounts.permissions import Permission
 from webapp.core.db import db
+from webapp.core.fields import WholeField
 from webapp.core.shop import get_shop
 from webapp.orders.models import ShippingMethod, TaxRate
 
@@ -114,9 +114,9 @@ class ShippingForm(Form):
     carrier = StringField("Carrier", [Length(max=80), one_line])
     unit_amount = MoneyField("Price", [InputRequired("0 makes it free.")])
     countries = CountriesField("Countries", description="Two letters each; none means everywhere.")
-    min_weight_grams = IntegerField("From weight, g", [Optional(), NumberRange(0, 1_000_000_000)])
-    max_weight_grams = IntegerField("Up to weight, g", [Optional(), NumberRange(0, 1_000_000_000)])
-    position = IntegerField("Position", [Optional(), NumberRange(0, 10_000)], default=0)
+    min_weight_grams = WholeField("From weight, g", [Optional(), NumberRange(0, 1_000_000_000)])
+    max_weight_grams = WholeField("Up to weight, g", [Optional(), NumberRange(0, 1_000_000_000)])
+    position = WholeField("Position", [Optional(), NumberRange(0, 10_000)], default=0)
     active = BooleanField("Offered to buyers", default=True)
 
 

@@ -18,7 +18,7 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, NumberRange, Optional
 
 from admin.campaigns.desk import EVERYBODY, FOR, WRITTEN_IN
-from admin.fields import WholeField, one_line
+from admin.fields import one_line
 from webapp.campaigns.models import AbMetric, Email, EmailFormat, EmailType
 from webapp.campaigns.services.emails import (
     MAX_LINE,
@@ -28,6 +28,7 @@ from webapp.campaigns.services.emails import (
     EmailDetails,
     VariantDetails,
 )
+from webapp.core.fields import WholeField
 from webapp.messaging.models import MailTopic
 
 DAY = 24 * 60

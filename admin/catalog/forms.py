@@ -5,7 +5,6 @@ from wtforms import (
     FileField,
     Form,
     HiddenField,
-    IntegerField,
     SelectField,
     StringField,
     TextAreaField,
@@ -15,6 +14,7 @@ from wtforms.validators import InputRequired, Length, NumberRange, Optional, Reg
 
 from admin.fields import MoneyField, WordsField, one_line
 from webapp.catalog.models import SkuKind
+from webapp.core.fields import WholeField
 
 SLUG = Regexp(r"^[^\s/?#%\\]+$", message="No blanks and none of / ? # % \\.")
 CLASHES = {
@@ -42,7 +42,7 @@ class ProductForm(Form):
     options = WordsField(
         "Options", description="What buyers choose, like Size, Colour; up to three."
     )
-    position = IntegerField("Position on the shelf", [Optional(), NumberRange(0, 10**9)])
+    position = WholeField("Position on the shelf", [Optional(), NumberRange(0, 10**9)])
     seo_title = StringField("Title for search engines", [Length(max=255), one_line])
     seo_description = TextAreaField(
         "Description for search engines", [Length(max=1000)], render_kw={"rows": 2}
@@ -54,7 +54,7 @@ class NewProductForm(ProductForm):
 
     price = MoneyField("Price", [InputRequired("Type the price.")])
     code = StringField("SKU", [Length(max=255), one_line])
-    on_hand = IntegerField("On hand", [Optional(), NumberRange(0, 10**9)], default=0)
+    on_hand = WholeField("On hand", [Optional(), NumberRange(0, 10**9)], default=0)
 
 
 class VariantForm(Form):
@@ -69,14 +69,14 @@ class VariantForm(Form):
     )
     tracked = BooleanField("Count the stock", default=True)
     backorder = BooleanField("Go on selling when it is gone")
-    on_hand = IntegerField("On hand", [Optional(), NumberRange(-(10**9), 10**9)], default=0)
+    on_hand = WholeField("On hand", [Optional(), NumberRange(-(10**9), 10**9)], default=0)
     seen_on_hand = HiddenField(default="0")
     kind = SelectField(
         "Kind",
         [InputRequired()],
         choices=[SelectChoice(kind.value, kind.value.capitalize()) for kind in SkuKind],
     )
-    weight_grams = IntegerField("Weight, g", [Optional(), NumberRange(0, 10**9)], default=0)
+    weight_grams = WholeField("Weight, g", [Optional(), NumberRange(0, 10**9)], default=0)
     taxable = BooleanField("Taxed", default=True)
     download = FileField("File for buyers", description="For a digital kind; 15 MB at most.")
 

@@ -13,7 +13,6 @@ from wtforms import (
     DateField,
     EmailField,
     Form,
-    IntegerField,
     StringField,
     TextAreaField,
 )
@@ -26,6 +25,7 @@ from webapp.accounts.views.guard import actor
 from webapp.core import clock
 from webapp.core.db import db
 from webapp.core.errors import DomainError
+from webapp.core.fields import WholeField
 from webapp.core.shop import get_shop
 from webapp.core.state import current_config
 from webapp.messaging.models import MailDomainLimit, MailSender, MailSenderDay
@@ -52,8 +52,8 @@ class PlanField(TextAreaField):
         self.data = [int(word) for word in typed]
 
 
-def _rate(label: str, description: str) -> IntegerField:
-    return IntegerField(
+def _rate(label: str, description: str) -> WholeField:
+    return WholeField(
         label, [Optional(), NumberRange(1, senders.MAX_RATE)], description=description
     )
 

@@ -148,7 +148,7 @@ def test_a_cookie_of_a_cart_that_is_gone_starts_a_new_one(
     assert lines(session) == {bowl: 1}
 
 
-@pytest.mark.parametrize("quantity", ["0", "-1", "100", "1e3", "abc", "", "2.5", "9" * 40])
+@pytest.mark.parametrize("quantity", ["0", "-1", "100", "1e3", "abc", "", "2.5", "9" * 400])
 def test_a_quantity_that_is_none_is_refused_with_a_sentence(
     client: FlaskClient, shelves: Shelves, session: Session, quantity: str
 ) -> None:
@@ -160,7 +160,7 @@ def test_a_quantity_that_is_none_is_refused_with_a_sentence(
     assert session.scalar(select(func.count()).select_from(Cart)) == 0
 
 
-@pytest.mark.parametrize("sku_id", ["", "abc", "0", "-5", "9" * 30, "1;DROP", "\0"])
+@pytest.mark.parametrize("sku_id", ["", "abc", "0", "-5", "9" * 400, "1;DROP", "\0"])
 def test_a_rubbish_item_is_a_bad_request(client: FlaskClient, sku_id: str) -> None:
     assert add(client, sku_id).status_code == 400
 

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flask_wtf import FlaskForm
-from wtforms import HiddenField, IntegerField, StringField
+from wtforms import HiddenField, StringField
 from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, Regexp
 
 from webapp.core.errors import DomainError
+from webapp.core.fields import WholeField
 
 MAX_QUANTITY = 99
 MAX_ID = 2**63 - 1
@@ -38,8 +39,8 @@ class _Form(FlaskForm):
 
 
 class AddForm(_Form):
-    sku_id = IntegerField(validators=[InputRequired(), NumberRange(1, MAX_ID)])
-    quantity = IntegerField(default=1, validators=[NumberRange(1, MAX_QUANTITY, QUANTITY_SENTENCE)])
+    sku_id = WholeField(validators=[InputRequired(), NumberRange(1, MAX_ID)])
+    quantity = WholeField(default=1, validators=[NumberRange(1, MAX_QUANTITY, QUANTITY_SENTENCE)])
 
 
 class ShippingForm(_Form):
@@ -64,7 +65,7 @@ class DiscountForm(_Form):
 
 
 class CheckoutForm(_Form):
-    seen_total = IntegerField(validators=[InputRequired(), NumberRange(0, 10**12)])
+    seen_total = WholeField(validators=[InputRequired(), NumberRange(0, 10**12)])
     seen_currency = HiddenField(validators=[InputRequired(), Regexp("[a-z]{3}$")])
 
 
