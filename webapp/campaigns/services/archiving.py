@@ -75,6 +75,9 @@ def list_newest() -> list[Archived]:
 def find_archived(slug: str) -> Archived:
     """Return one public mail. Raises NoSuchPage."""
     _refuse_if_closed()
+    if "\0" in slug:
+        # Postgres takes no such text, not even to look for it.
+        raise NoSuchPage
     row = db.session.execute(_rows().where(*_public(), Email.slug == slug)).first()
     if row is None:
         raise NoSuchPage
