@@ -224,7 +224,7 @@ def test_every_key_in_redis_says_whose_it_is(pair: Pair) -> None:
     with redis.Redis.from_url(pair.one.business.redis_url) as store:
         keys = [key.decode() for key in store.scan_iter(count=1000)]
     # RQ's list of all queues and workers, and its records of rings, whose ids are random.
-    shared = ("rq:queues", "rq:workers", "rq:job:", "rq:executions:", "rq:clean_registries")
+    shared = ("rq:queues", "rq:workers", "rq:job:", "rq:execution", "rq:clean_registries")
     strangers = [
         key for key in keys if not any(n in key for n in names) and not key.startswith(shared)
     ]

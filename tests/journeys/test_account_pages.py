@@ -149,12 +149,13 @@ def test_addresses_and_mails_are_kept_as_chosen(demo: Demo, page: Page) -> None:
     expect(page.get_by_label("Deliver to")).to_have_value("CH")
 
     page.goto(f"{demo.web}/account/mail")
-    page.get_by_label("Offers").check()
-    page.get_by_role("button", name="Save").click()
-    expect(page.get_by_label("Offers")).to_be_checked()
+    offers = page.get_by_role("checkbox", name=re.compile("^Offers"))
+    offers.check()
+    page.get_by_role("button", name="Save").first.click()
+    expect(offers).to_be_checked()
     expect(page.get_by_text("On since")).to_have_count(1)
-    page.get_by_label("Offers").uncheck()
-    page.get_by_role("button", name="Save").click()
+    offers.uncheck()
+    page.get_by_role("button", name="Save").first.click()
     expect(page.get_by_text("Off since")).to_have_count(1)
 
     page.goto(f"{demo.web}/account/addresses")

@@ -209,6 +209,7 @@ def test_a_button_pressed_before_the_fields_offer_is_ready_goes_first(
     def hold(route: Route) -> None:
         held.append(route)
 
+    page.goto("about:blank")  # The page one logs out to asks as well.
     page.route("**/login/passkey/options", hold)
     page.goto(f"{demo.web}/login?next=/account/security")
     wait_for(page, held, 1)
