@@ -19,6 +19,7 @@ from webapp.core import clock
 from webapp.core.audit_reading import list_actions, words
 from webapp.core.db import db
 from webapp.core.models import ActorKind, AuditEntry
+from webapp.core.spreadsheets import defused
 from webapp.core.state import current_fork
 
 PERIODS = {"1": "Last 24 hours", "7": "Last 7 days", "30": "Last 30 days", "365": "Last year"}
@@ -37,8 +38,6 @@ HEAD = (
     "request_id",
     "details",
 )
-# What a spreadsheet takes for the beginning of a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _actions() -> list[tuple[str, str]]:
@@ -177,14 +176,9 @@ def _cells(row: AuditEntry, emails: Mapping[uuid.UUID, str]) -> tuple[object, ..
 
 def _line(cells: Sequence[object]) -> str:
     written = io.StringIO()
-    csv.writer(written).writerow([_defused(cell) for cell in cells])
+    texts = ["" if cell is None else str(cell) for cell in cells]
+    csv.writer(written).writerow([defused(text) for text in texts])
     return written.getvalue()
-
-
-def _defused(cell: object) -> str:
-    """Return a cell as text that no spreadsheet takes for a formula."""
-    text = "" if cell is None else str(cell)
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _uuids(text: str) -> list[uuid.UUID]:

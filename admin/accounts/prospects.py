@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask import request
+from flask import request, url_for
 from sqlalchemy import ColumnElement, select, union
 
 from admin.accounts import dossier
 from admin.accounts.notes import keep_note
-from admin.base import Column, Filter, Room, action
+from admin.base import Column, Filter, Link, Room, action
 from webapp.accounts.models import ContactMessage, Prospect, ProspectSource
 from webapp.accounts.permissions import Permission
 from webapp.core.db import db
@@ -74,6 +74,10 @@ class Prospects(Room):
 
     def title_of(self, row: Prospect) -> str:
         return row.name or row.email
+
+    def links(self) -> list[Link]:
+        may_import = self.allows(Permission.CAMPAIGNS_EDIT)
+        return [Link("Import", url_for("admin_imports.index"))] if may_import else []
 
     def detail(self, row: Prospect) -> dict[str, Any]:
         written = select(ContactMessage).where(ContactMessage.prospect_id == row.id)

@@ -137,6 +137,7 @@ class Audiences(Room):
         tone="danger",
         confirm="Delete this audience?",
         gone=True,
+        when=lambda row: not uses_of(row.id),
     )
     def remove(self, row: Audience) -> str:
         name = row.name

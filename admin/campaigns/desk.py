@@ -5,13 +5,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
 from admin.base.actions import Action
 from admin.campaigns.sizes import sizes_of
 from webapp.accounts.queries.naming import name_people
-from webapp.campaigns.models import Audience, Email, EmailFormat, EmailType, SequenceStep
+from webapp.campaigns.models import (
+    Audience,
+    Email,
+    EmailFormat,
+    EmailState,
+    EmailType,
+    SendLease,
+    SequenceStep,
+)
 from webapp.campaigns.models import Sequence as MailSequence
+from webapp.campaigns.services import resending
 from webapp.core.db import db
 from webapp.messaging.models import MailSender
 
@@ -102,6 +111,19 @@ def facts_of(row: Email) -> list[tuple[str, str]]:
     if row.public:
         facts.append(("Archive", "It can be read there once it is sent"))
     return [(title, value) for title, value in facts if value]
+
+
+def can_be_resent(row: Email) -> bool:
+    """Say whether there may be people who got a mail and are known not to have opened it.
+
+    Where neither opens nor clicks were counted, nobody is: all would get it once more.
+    """
+    counted = row.track_opens or row.track_clicks
+    if row.state not in resending.OVER or row.resend_of is not None or not counted:
+        return False
+    sent = exists().where(SendLease.email_id == row.id, SendLease.sent > 0)
+    other = exists().where(Email.resend_of == row.id, Email.state != EmailState.CANCELLED)
+    return bool(db.session.scalar(select(sent & ~other)))
 
 
 def again_line(row: Email) -> str:

@@ -20,7 +20,7 @@ from webapp.accounts.views.guard import actor
 from webapp.campaigns.models import Audience, Email, EmailState
 from webapp.campaigns.services import emails, testing
 from webapp.campaigns.services.checking import ask_to_check_links, list_variables
-from webapp.campaigns.services.emails import LETTERS, MAX_VARIANTS, EmailDetails
+from webapp.campaigns.services.emails import LETTERS, MAX_LINE, MAX_VARIANTS, EmailDetails
 from webapp.core.db import db
 from webapp.core.errors import DomainError
 
@@ -118,6 +118,7 @@ class EditorPages(stages.StageActions):
             "stage": stages.stage_of(row),
             "step": step,
             "desk": self._buttons(row, live.size.wanted if live.size else None, step is not None),
+            "recipients_url": self._recipients_url(row),
             "progress": view_of(row),
             "started": started,
             "waits": row.state in MOVING,
@@ -126,6 +127,7 @@ class EditorPages(stages.StageActions):
             "history": desk.history_of(row, by_name=self.allows(Permission.STAFF_VIEW)),
             "results_url": url_for("admin_results.details_view", id=row.id),
             "look_url": self.get_url(".preview", id=row.id, look_variant=number),
+            "longest": MAX_LINE,
             "nonce": secrets.token_hex(8),
         }
 
@@ -133,22 +135,28 @@ class EditorPages(stages.StageActions):
         may_send = self.allows(stages.SEND) and not is_step
         waits = row.state in stages.WAITING and not stages.needs_approval(row)
         gathered = waits and row.populated_at is not None
+        empty = gathered and not row.population
         found = [] if is_step else self.buttons(row)
         count = row.population if row.populated_at is not None else wanted or 0
         return desk.Desk(
             main=[each for each in found if not each.gone],
             side=[each for each in found if each.gone],
-            may_schedule=may_send and waits,
-            may_start=may_send and gathered,
+            may_schedule=may_send and waits and not empty,
+            may_start=may_send and gathered and not empty,
             may_copy=self.allows(EDIT),
-            may_resend=may_send and row.state in stages.OVER and row.resend_of is None,
+            may_resend=may_send and desk.can_be_resent(row),
             people=stages.number_of_people(count),
             zone=stages.zone().key,
-            suggested=stages.suggested(),
+            suggested=stages.suggested(row),
             window_line=desk.window_line(row),
             tracking_line=desk.tracking_line(row),
             test_line=desk.test_line(row),
         )
+
+    def _recipients_url(self, row: Email) -> str | None:
+        if row.populated_at is None or not self.allows(Permission.MEMBERS_VIEW):
+            return None
+        return url_for("admin_recipients.index_view", email=row.id)
 
     @page("/preview/", write=EDIT)
     def preview(self) -> Response:

@@ -13,7 +13,7 @@ from admin.campaigns.desk import EVERYBODY
 from admin.campaigns.drafts import NewEmailForm
 from admin.campaigns.editor import EDIT, EditorPages
 from admin.campaigns.outcomes import Outcome, outcomes_of
-from admin.campaigns.progress import STARTED
+from admin.campaigns.progress import GONE_OUT
 from webapp.accounts.views.guard import actor
 from webapp.campaigns.models import (
     Audience,
@@ -31,7 +31,6 @@ from webapp.core.shop import get_shop
 from webapp.messaging.models import MailTopic
 
 UNDER_WAY = (EmailState.READY, EmailState.SCHEDULED, EmailState.SENDING, EmailState.PAUSED)
-GONE_OUT = (*STARTED, EmailState.AUTOMATED)
 
 
 def _narrow(value: str) -> ColumnElement[bool]:

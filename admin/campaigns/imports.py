@@ -106,7 +106,8 @@ class Imports(Page):
 
 
 def _done(report: ImportReport) -> str:
+    people = "person" if report.created == 1 else "people"
     return (
-        f"Imported: {report.created:,} new people, {report.changed:,} known ones with more"
-        f" details, {report.agreed:,} who agreed to be written to."
+        f"Imported: {report.created:,} new {people}, {report.changed:,} known with more details,"
+        f" {report.agreed:,} who agreed to be written to."
     )

@@ -62,7 +62,8 @@ def _shown(mark: Mark) -> str:
 
 def _pin(link: LexborNode, one: Clicked) -> None:
     words = f"{one.number} · {one.share:.0%}"
-    title = f"Link {one.number}: {one.clicks:,} clicks, {one.share:.1%} of all"
+    clicks = "click" if one.clicks == 1 else "clicks"
+    title = f"Link {one.number}: {one.clicks:,} {clicks}, {one.share:.1%} of all"
     badge = LexborHTMLParser(
         f'<span style="{_style(one.share)}" title="{escape(title)}">{words}</span>'
     ).css_first("span")

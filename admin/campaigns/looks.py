@@ -114,7 +114,8 @@ def frame_of(email: Email, number: int, address: str | None, part: str) -> Respo
     try:
         words = words_for(email, number, address)
     except DomainError as refusal:
-        html = PLAIN.format(title="No preview", font="1rem sans-serif", words=refusal.sentence)
+        why = escape(refusal.sentence)
+        html = PLAIN.format(title="No preview", font="1rem sans-serif", words=why)
         return make_response(html, 200, FRAME_HEADERS)
     if part == "text":
         title, plain = escape(words.subject), escape(words.text)

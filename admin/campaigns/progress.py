@@ -14,6 +14,8 @@ from webapp.campaigns.services import sending
 SHOWN, FEW = 30, 12
 OVER = (EmailState.SENT, EmailState.CANCELLED)
 STARTED = (EmailState.SENDING, EmailState.PAUSED, *OVER)
+# What has figures.
+GONE_OUT = (*STARTED, EmailState.AUTOMATED)
 # What goes on by itself, without a press of a button here.
 MOVING = (EmailState.READY, EmailState.SCHEDULED, EmailState.SENDING, EmailState.PAUSED)
 

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import request, url_for
-from sqlalchemy import ColumnElement, and_, literal_column, select
+from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select
 
 from admin.accounts.dossier import consents_of, mails_of
 from admin.base import Column, Filter, Link, Room, action, page
+from admin.campaigns.progress import GONE_OUT
 from admin.campaigns.story import orders_of, tell
 from admin.campaigns.whereabouts import list_sent, people_links, suppression_of
 from webapp.accounts.permissions import Permission
@@ -23,6 +24,7 @@ from webapp.campaigns.models import (
     SendLease,
 )
 from webapp.campaigns.services import audiences, sending
+from webapp.campaigns.services.emails import LETTERS
 from webapp.core.db import db
 from webapp.core.errors import DomainError
 
@@ -30,7 +32,8 @@ KEY = re.compile(r"([0-9]{1,19})-([0-9]{1,19})")
 MAX_BIGINT = 2**63 - 1
 MAILS = 200
 STUCK = (RecipientState.FAILED, RecipientState.UNKNOWN)
-UNSENT = (EmailState.DRAFT, EmailState.READY)
+# One that is paused or cancelled sends nothing, also not to one more.
+REPEATABLE = (EmailState.SENDING, EmailState.SENT, EmailState.AUTOMATED)
 DID = {
     "opened": ("Opened it", EmailRecipient.opened_at),
     "clicked": ("Clicked in it", EmailRecipient.clicked_at),
@@ -42,7 +45,8 @@ DID = {
 
 def mail_choices() -> list[tuple[str, str]]:
     """Return the newest mails that have recipients, and the one that was asked for."""
-    mails = select(Email.id, Email.name).where(Email.state.not_in(UNSENT))
+    has_any = or_(Email.populated_at.is_not(None), Email.state.in_(GONE_OUT))
+    mails = select(Email.id, Email.name).where(has_any)
     found = db.session.execute(mails.order_by(Email.id.desc()).limit(MAILS)).all()
     choices = [(str(key), name) for key, name in found]
     asked = request.args.get("email", "")
@@ -69,6 +73,15 @@ def _narrow(value: str) -> ColumnElement[bool]:
     return _in_state(state)
 
 
+def _may_repeat(row: EmailRecipient) -> bool:
+    return row.state in STUCK and db.session.get_one(Email, row.email_id).state in REPEATABLE
+
+
+def _words_of_trouble(row: EmailRecipient) -> str | None:
+    """What a server says of a mail that it takes is the same in every row."""
+    return None if row.state is RecipientState.SENT else row.smtp_reply
+
+
 def _state_titles() -> list[tuple[str, str]]:
     titles = [(state.value, state.value.capitalize()) for state in RecipientState]
     return [("trouble", "Failed or unknown"), *titles]
@@ -89,7 +102,7 @@ class Recipients(Room):
         Column("email", "Mail", "link"),
         Column("state", "State", "pill"),
         Column("attempts", "Tries", "number"),
-        Column("smtp_reply", "Server said", "short"),
+        Column("smtp_reply", "Server said", "short", _words_of_trouble),
         Column("sent_at", "Sent", "moment"),
         Column("opened_at", "Opened", "moment"),
         Column("clicked_at", "Clicked", "moment"),
@@ -134,8 +147,9 @@ class Recipients(Room):
     def gather(self, rows: Sequence[EmailRecipient]) -> Mapping[Any, Mapping[str, Any]]:
         """What a row shows beside itself is its mail's name, so the mail's key will do."""
         ids = {row.email_id for row in rows}
-        found = db.session.execute(select(Email.id, Email.name).where(Email.id.in_(ids)))
-        return {key: {"email": Link(name, _results(key))} for key, name in found}
+        shown = select(Email.id, Email.name, Email.state).where(Email.id.in_(ids))
+        found = db.session.execute(shown)
+        return {key: {"email": Link(name, _page_of(key, state))} for key, name, state in found}
 
     def title_of(self, row: EmailRecipient) -> str:
         return row.address
@@ -150,9 +164,9 @@ class Recipients(Room):
         variant = db.session.get(EmailVariant, (row.email_id, row.variant))
         return {
             "email": email,
-            "results_url": _results(email.id),
+            "email_url": _page_of(email.id, email.state),
             "subject": variant.subject if variant else "",
-            "letter": "ABCDEFGH"[row.variant - 1] if email.ab_share else None,
+            "letter": LETTERS[row.variant - 1] if _has_variants(email.id) else None,
             "story": tell(row, email),
             "others": [each for each in list_sent(row.address) if each.email_id != row.email_id],
             "people": people_links(row.address),
@@ -168,7 +182,7 @@ class Recipients(Room):
         tone="primary",
         confirm="Send it once more? Whoever is unknown may have got it already.",
         bulk=True,
-        when=lambda row: row.state in STUCK,
+        when=_may_repeat,
     )
     def send_once_more(self, row: EmailRecipient) -> str:
         sending.send_again(row.email_id, row.id, actor())
@@ -205,5 +219,12 @@ def _explained(email_id: int, address: str) -> dict[str, str]:
         return {"problem": error.sentence}
 
 
-def _results(email_id: int) -> str:
-    return url_for("admin_results.details_view", id=email_id)
+def _has_variants(email_id: int) -> bool:
+    counted = select(func.count()).where(EmailVariant.email_id == email_id)
+    return (db.session.scalar(counted) or 0) > 1
+
+
+def _page_of(email_id: int, state: EmailState) -> str:
+    """What has not begun has no results yet."""
+    room = "admin_results" if state in GONE_OUT else "admin_emails"
+    return url_for(f"{room}.details_view", id=email_id)

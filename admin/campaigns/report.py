@@ -20,6 +20,7 @@ from webapp.campaigns.models import (
     RecipientState,
 )
 from webapp.campaigns.services import sending, worth
+from webapp.campaigns.services.emails import LETTERS
 from webapp.core.db import db
 from webapp.core.state import current_config
 
@@ -27,7 +28,6 @@ HOURS = 72
 BARS = 90
 COMMENTS = 5
 ORDERS = 50
-LETTERS = "ABCDEFGH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Report:
         if not self.hours:
             return "none"
         name, opens, clicks = max(self.hours, key=lambda hour: hour[1] + hour[2])
-        return f"most in {name}, {opens:,} opens and {clicks:,} clicks"
+        return f"most in {name}, {_counted(opens, 'open')} and {_counted(clicks, 'click')}"
 
 
 def versions_of(email: Email) -> list[Version]:
@@ -176,13 +176,19 @@ def comments_of(email_id: int) -> list[str]:
 
 
 def span(begin: datetime, end: datetime) -> str:
-    """Return how long it took, as people say it: ``4 min later``, ``2 h later``."""
+    """Return how long it took, as people say it: ``at once``, ``4 min later``, ``2 h later``."""
     minutes = max(0, int((end - begin).total_seconds() // 60))
+    if minutes < 1:
+        return "at once"
     if minutes < 60:
         return f"{minutes} min later"
     if minutes < 48 * 60:
         return f"{minutes // 60} h later"
     return f"{minutes // (24 * 60)} days later"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def hours_of(email: Email) -> list[tuple[str, int, int]]:

@@ -12,6 +12,7 @@ from admin.base import Column, Filter, Link, Money, Room, page
 from admin.campaigns import link_map
 from admin.campaigns.comparing import MOST, compared
 from admin.campaigns.outcomes import Outcome, each_in_words, outcomes_of, percent
+from admin.campaigns.progress import GONE_OUT
 from admin.campaigns.report import links_of, report_of
 from webapp.accounts.permissions import Permission
 from webapp.campaigns.models import Email, EmailState, EmailVariant
@@ -19,13 +20,6 @@ from webapp.core.db import db
 from webapp.core.errors import NotFound
 from webapp.core.shop import get_shop
 
-GONE_OUT = (
-    EmailState.SENDING,
-    EmailState.PAUSED,
-    EmailState.SENT,
-    EmailState.CANCELLED,
-    EmailState.AUTOMATED,
-)
 CHOOSABLE = 60
 
 
@@ -40,6 +34,7 @@ class Results(Room):
     search_hint = "Name or subject"
     columns = (
         Column("name", "Mail", sort=Email.name),
+        Column("state", "State", "pill", sort=Email.state),
         Column("started_at", "Began", "moment", sort=Email.started_at),
         Column("delivered", "Delivered", "number"),
         Column("opened", "Opened", "number"),
@@ -50,8 +45,6 @@ class Results(Room):
         Column("left", "Left", "number"),
         Column("bounced", "Bounced", "number"),
         Column("complained", "Complained", "number"),
-        Column("machines", "Machines", "number"),
-        Column("state", "State", "pill", sort=Email.state),
     )
     filters = (
         Filter(
@@ -120,7 +113,8 @@ class Results(Room):
         """Put up to five mails beside each other."""
         newest = self.statement().order_by(Email.id.desc()).limit(CHOOSABLE)
         choices = db.session.scalars(newest).all()
-        wanted = [int(text) for text in request.args.getlist("id") if _is_key(text)][:MOST]
+        asked = {int(text): None for text in request.args.getlist("id") if _is_key(text)}
+        wanted = list(asked)[:MOST]
         chosen = self.statement().where(Email.id.in_(wanted)).order_by(Email.id)
         emails = db.session.scalars(chosen).all()
         html: str = self.render(
@@ -128,6 +122,7 @@ class Results(Room):
             choices=choices,
             emails=emails,
             most=MOST,
+            left_out=len(asked) - len(wanted),
             lines=compared(emails, outcomes_of(emails), get_shop().currency),
         )
         return html
@@ -148,7 +143,6 @@ def _shown(outcome: Outcome, currency: str) -> dict[str, Any]:
         "delivered": f"{outcome.delivered:,}",
         "opened": percent(outcome.opened, outcome.delivered),
         "clicked": percent(outcome.clicked, outcome.delivered),
-        "machines": f"{outcome.machine_opens + outcome.machine_clicks:,}",
         "left": percent(outcome.left, outcome.delivered),
         "bounced": percent(outcome.bounced, outcome.sent),
         "complained": percent(outcome.complained, outcome.delivered),

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import request
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, func, literal_column, select
 from sqlalchemy.orm import joinedload, selectinload
 from wtforms import Form, SelectField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length
 
 from admin.base import Column, Filter, action, page
+from admin.base.listing import COUNT_LIMIT
 from admin.campaigns.steps import EDIT, UNITS, StepActions, wait_of
 from admin.fields import one_line
 from webapp.accounts.permissions import Permission
@@ -195,7 +196,7 @@ class Sequences(StepActions):
         tone="quiet",
         confirm="Delete it, with the drafts of its mails?",
         gone=True,
-        when=lambda row: not row.active,
+        when=lambda row: not row.active and not _has_begun(row.id),
     )
     def discard(self, row: MailSequence) -> str:
         name = row.name
@@ -208,28 +209,37 @@ class Sequences(StepActions):
         row = self.get_one(request.args.get("id", ""))
         at = request.args.get("page", "1")
         number = max(1, int(at)) if at.isascii() and at.isdigit() and len(at) < 7 else 1
+        number = min(number, COUNT_LIMIT // SHOWN)
         chosen = request.args.get("state", "")
+        address = request.args.get("address", "").replace("\0", "").strip().lower()[:320]
         where = [SequenceRun.sequence_id == row.id]
         if chosen in set(RunState):
             where.append(SequenceRun.state == RunState(chosen))
-        total = db.session.scalar(select(func.count()).select_from(SequenceRun).where(*where)) or 0
-        runs = db.session.scalars(
-            select(SequenceRun)
-            .where(*where)
-            .order_by(SequenceRun.id.desc())
-            .limit(SHOWN)
-            .offset((number - 1) * SHOWN)
-        ).all()
+        if address:
+            where.append(SequenceRun.address == address)
+        found = select(SequenceRun).where(*where)
+        one: Select[Any] = found.with_only_columns(literal_column("1"), maintain_column_froms=True)
+        counted = select(func.count()).select_from(one.limit(COUNT_LIMIT + 1).subquery())
+        total = db.session.scalar(counted) or 0
+        newest = found.order_by(SequenceRun.id.desc())
+        runs = db.session.scalars(newest.limit(SHOWN).offset((number - 1) * SHOWN)).all()
         html: str = self.render(
             "admin/campaigns/sequence_people.html",
             row=row,
             runs=runs,
             titles=RUNS,
             chosen=chosen,
+            address=address,
             total=total,
-            pages={"number": number, "pages": -(-total // SHOWN) or 1},
+            limit=COUNT_LIMIT,
+            pages={"number": number, "pages": -(-min(total, COUNT_LIMIT) // SHOWN) or 1},
         )
         return html
+
+
+def _has_begun(sequence_id: int) -> bool:
+    begun = select(SequenceRun.id).where(SequenceRun.sequence_id == sequence_id)
+    return db.session.scalar(begun.limit(1)) is not None
 
 
 def _state(row: MailSequence) -> str:

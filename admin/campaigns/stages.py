@@ -26,6 +26,8 @@ WAITING = (EmailState.READY, EmailState.SCHEDULED)
 UNDER_WAY = (EmailState.SENDING, EmailState.PAUSED)
 OVER = resending.OVER
 FORMAT = "%Y-%m-%dT%H:%M"
+# The clock looks several times a minute.
+LATE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +201,10 @@ def told(at: datetime) -> str:
     return f"{at.astimezone(where):%b %-d, %H:%M} {where.key}"
 
 
-def suggested() -> str:
-    """Return the next morning at nine, as a date-time input shows it."""
+def suggested(row: Email) -> str:
+    """Return what a date-time input shows: the time it has, or the next morning at nine."""
+    if row.scheduled_at is not None:
+        return f"{row.scheduled_at.astimezone(zone()):{FORMAT}}"
     tomorrow = clock.now().astimezone(zone()) + timedelta(days=1)
     return f"{tomorrow:%Y-%m-%d}T09:00"
 
@@ -233,7 +237,7 @@ def _sentence(row: Email) -> str:
         case EmailState.READY:
             return _sentence_of_ready(row, people)
         case EmailState.SCHEDULED:
-            return f"It goes to {people} on {told(row.scheduled_at or clock.now())}."
+            return _sentence_of_scheduled(row, people)
         case EmailState.SENDING:
             return f"It is on its way to {people}."
         case EmailState.PAUSED:
@@ -247,9 +251,21 @@ def _sentence(row: Email) -> str:
 def _sentence_of_ready(row: Email, people: str) -> str:
     if row.populated_at is None:
         return "Its recipients are being gathered. That takes a moment."
+    if not row.population:
+        return "Nobody would get it. Take it back to draft and choose another audience."
     if needs_approval(row):
         return f"It is for {people}, and waits for the approval of somebody else."
     return f"It is for {people}. Send it now or at a time of your choice."
+
+
+def _sentence_of_scheduled(row: Email, people: str) -> str:
+    at = row.scheduled_at or clock.now()
+    if at < clock.now() - LATE:
+        return (
+            f"It was to go to {people} on {told(at)}, and something keeps it back. Send it now to"
+            " learn what."
+        )
+    return f"It goes to {people} on {told(at)}."
 
 
 def number_of_people(count: int) -> str:

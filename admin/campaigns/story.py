@@ -14,6 +14,7 @@ from webapp.campaigns.models import (
     EmailLink,
     EmailOrder,
     EmailRecipient,
+    EmailState,
     EmailUnsubscribe,
     LeaveReason,
     LeaveWay,
@@ -58,7 +59,7 @@ def tell(row: EmailRecipient, email: Email) -> list[Entry]:
     """Return everything that was written down about it, oldest first."""
     entries: list[Entry] = []
     if email.populated_at is not None:
-        due = _waits_for(row)
+        due = _waits_for(row, email)
         entries.append(Entry(email.populated_at, "Chosen as a recipient", due, None, "audience"))
     entries += _sending(row)
     entries += _events(row)
@@ -69,9 +70,11 @@ def tell(row: EmailRecipient, email: Email) -> list[Entry]:
     return sorted(entries, key=lambda entry: entry.at)
 
 
-def _waits_for(row: EmailRecipient) -> str | None:
+def _waits_for(row: EmailRecipient, email: Email) -> str | None:
     if row.state is not RecipientState.PENDING:
         return None
+    if email.state is EmailState.CANCELLED:
+        return "the mail was cancelled before it came to them"
     if row.due_at >= NOT_YET:
         return "waits for the better of the tested versions"
     return f"due {row.due_at:%Y-%m-%d %H:%M} UTC"
@@ -80,7 +83,8 @@ def _waits_for(row: EmailRecipient) -> str | None:
 def _sending(row: EmailRecipient) -> Iterator[Entry]:
     lease = db.session.get(SendLease, row.lease_id) if row.lease_id is not None else None
     if lease is not None:
-        told = f"with {lease.size - 1:,} others, lease {lease.id}"
+        others = {1: "alone", 2: "with 1 other"}.get(lease.size, f"with {lease.size - 1:,} others")
+        told = f"{others}, lease {lease.id}"
         yield Entry(lease.created_at, "Taken by a worker", told, None, "sending")
     tries = "" if row.attempts < 2 else f" at try {row.attempts}"
     if row.sent_at is not None:

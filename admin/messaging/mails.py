@@ -15,6 +15,7 @@ from webapp.messaging.queries import list_bounces
 from webapp.messaging.services import STUCK, send_again
 from webapp.messaging.services.secrets import REMOVED
 
+# Not STUCK: what was withheld, for its address is suppressed, waits for nobody.
 TROUBLE = (MailState.FAILED, MailState.UNKNOWN)
 
 

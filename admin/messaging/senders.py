@@ -26,7 +26,6 @@ from webapp.core import clock
 from webapp.core.db import db
 from webapp.core.errors import DomainError
 from webapp.core.fields import WholeField
-from webapp.core.shop import get_shop
 from webapp.core.state import current_config
 from webapp.messaging.models import MailDomainLimit, MailSender, MailSenderDay
 from webapp.messaging.services import limits, senders
@@ -169,7 +168,7 @@ class Senders(Room):
         Column("is_default", "Default", "flag"),
         Column("active", "Active", "flag"),
         Column("per_second", "A second", "number", lambda row: _limit(row.per_second)),
-        Column("today", "Today", "number"),
+        Column("today", "Limit today", "number"),
         Column("left", "Left today", "number"),
     )
     facts = (
@@ -224,7 +223,6 @@ class Senders(Room):
             kwargs["domain_limits"] = db.session.scalars(found).all()
             kwargs["held_back"] = limits.held_back()
             kwargs["setups"] = setups()
-            kwargs["shop_sender"] = get_shop()
         html: str = super().render(template, **kwargs)
         return html
 

@@ -1,19 +1,15 @@
 """The room of suppressions: addresses that get no mail, why, and since when."""
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flask import Response, flash, redirect, request, stream_with_context
 from flask_login import current_user
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, select
 from wtforms import EmailField, Form, SelectField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Email, InputRequired, Length
 
 from admin import staging
-from admin.audit import FORMULA
 from admin.base import Column, Filter, Link, Room, action, page, record
 from admin.fields import one_line
 from webapp.accounts.permissions import Permission
@@ -21,6 +17,7 @@ from webapp.accounts.views.guard import actor
 from webapp.campaigns.services.importing.reading import decode
 from webapp.core import clock
 from webapp.core.db import db
+from webapp.core.errors import DomainError
 from webapp.core.state import current_fork
 from webapp.messaging.models import MailSuppression, SuppressionReason, SuppressionScope
 from webapp.messaging.services import suppressing
@@ -112,9 +109,11 @@ class Suppressions(Room):
         return found
 
     def save(self, form: Any, _row: MailSuppression | None) -> MailSuppression:
+        scope = SuppressionScope(form.scope.data)
+        _refuse_listed(form.email.data, scope)
         return suppressing.suppress(
             form.email.data,
-            SuppressionScope(form.scope.data),
+            scope,
             SuppressionReason(form.reason.data),
             "staff",
             (form.detail.data or "").strip(),
@@ -142,7 +141,7 @@ class Suppressions(Room):
         db.session.commit()
         name = f"{current_fork().name}-suppressions-{clock.now():%Y-%m-%d}.csv"
         return Response(
-            stream_with_context(defused(suppressing.export_suppressions())),
+            stream_with_context(suppressing.export_suppressions()),
             mimetype="text/csv",
             headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )
@@ -176,17 +175,18 @@ class Suppressions(Room):
         if not report.applied:
             return self._import_page(report=report, token=None), 422
         new = report.added + report.widened
-        flash(f"{new:,} of {report.rows:,} lines changed the list.", "success")
+        lines = "line" if report.rows == 1 else "lines"
+        flash(f"{new:,} of {report.rows:,} {lines} changed the list.", "success")
         return redirect(self.get_url(".index_view"), 303)
 
 
-def defused(lines: Iterable[str]) -> Iterator[str]:
-    """Yield the lines of a CSV file so that no spreadsheet takes a cell for a formula."""
-    for cells in csv.reader(lines):
-        written = io.StringIO()
-        csv.writer(written).writerow([_as_text(cell) for cell in cells])
-        yield written.getvalue()
-
-
-def _as_text(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
+def _refuse_listed(email: str, scope: SuppressionScope) -> None:
+    """Tell who types an address that is there already: nothing of it would be kept."""
+    there = MailSuppression.email == suppressing.folded(email)
+    standing = db.session.scalar(select(MailSuppression).where(there))
+    if standing is not None and standing.scope in (scope, SuppressionScope.ALL):
+        what = "no mail at all" if standing.scope is SuppressionScope.ALL else "no campaign"
+        raise DomainError(
+            f"{standing.email} is on the list already and gets {what}, since"
+            f" {standing.at:%b %-d, %Y}. Nothing was changed."
+        )

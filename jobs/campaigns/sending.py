@@ -72,6 +72,11 @@ def _send(email_id: int) -> sending.Turn:
         db.session.rollback()
         logger.warning("mail not sent on", extra={"email_id": email_id, "why": error.code})
         return sending.Turn(wait=BUDGET_SECONDS)
+    except Exception as error:
+        # Steps of sequences come first: one that can't be sent would keep all others waiting.
+        db.session.rollback()
+        logger.error("mail not sent on", exc_info=error, extra={"email_id": email_id})
+        return sending.Turn(wait=BUDGET_SECONDS)
     if turn.sent:
         logger.info("lease sent", extra={"email_id": email_id, "sent": turn.sent})
     return turn
@@ -85,10 +90,10 @@ def finish() -> None:
 
 
 def keep_sending() -> None:
-    """The clock's look: start what is scheduled, decide tests, settle what dead workers left."""
-    sending.start_due()
-    sending.decide_due()
+    """The clock's look: settle what dead workers left, start what is scheduled, decide tests."""
     recovered, lost = sending.recover(), sending.expire()
     if recovered or lost:
         logger.warning("leases settled", extra={"recovered": recovered, "unknown": lost})
     finish()
+    sending.start_due()
+    sending.decide_due()

@@ -234,6 +234,10 @@ def _check_times(details: EmailDetails) -> None:
         raise InvalidEmail("The time to send in ends after it begins, on the same day.")
     if details.ab_share is not None and not 1 <= details.ab_share <= 100:
         raise InvalidEmail("Variants are tried with 1 to 100 percent of the audience.")
+    tested = len(details.variants) > 1 and details.ab_share not in (None, 100)
+    if tested and details.in_recipients_zone:
+        # Nobody could say who wins before the last clock on earth shows the time.
+        raise InvalidEmail("A test of variants can't go by the clock of each recipient. Choose one.")
     if details.ab_minutes < 1:
         raise InvalidEmail("The better variant is decided after a minute at least.")
 

@@ -1,7 +1,7 @@
 """When a mail is due for each recipient, so that it comes at the same time of everybody's day."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -64,8 +64,9 @@ MAIN_ZONES = {
 def set_due_times(email_id: int, at: datetime) -> datetime | None:
     """Make a mail due for each waiting recipient when their clock shows what ours shows at ``at``.
 
-    Ours is the zone of CampaignSettings, theirs what we know of them (``zone_of``); where that
-    time is over already it is due now. Who waits for the winner of an A/B test goes on waiting.
+    Ours is the zone of CampaignSettings, theirs what an import said or the main one of their
+    country; where that time is over already it is due now, or as soon as the mail's window is open
+    there. Who waits for the winner of an A/B test goes on waiting.
     Returns the first moment that anybody is due, which may be before ``at``; None without
     recipients. Flushes. Raises NoSuchEmail.
     """
@@ -74,7 +75,7 @@ def set_due_times(email_id: int, at: datetime) -> datetime | None:
         raise NoSuchEmail
     give_room()
     db.session.execute(text("SET LOCAL statement_timeout = '10min'"))
-    due = _due_by_recipient(email_id, at)
+    due = _due_by_recipient(email, at)
     db.session.execute(
         update(EmailRecipient)
         .where(
@@ -95,13 +96,6 @@ def set_due_times(email_id: int, at: datetime) -> datetime | None:
     )
 
 
-def zone_of(time_zone: str, country: str, otherwise: str) -> str:
-    """Return somebody's zone: what an import said, else the main one of their country."""
-    if time_zone in _zones():
-        return time_zone
-    return main_zones().get(country.upper(), otherwise)
-
-
 @lru_cache(maxsize=1)
 def main_zones() -> Mapping[str, str]:
     """Return the main time zone of each country, by its ISO 3166-1 alpha-2 code."""
@@ -115,11 +109,11 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-def _due_by_recipient(email_id: int, at: datetime) -> Subquery:
+def _due_by_recipient(email: Email, at: datetime) -> Subquery:
     """Return the statement of (id, due_at), with every zone's moment in a small table beside it."""
     ours = our_zone()
     shown = at.astimezone(ZoneInfo(ours)).replace(tzinfo=None)
-    moments = _moments(shown)
+    moments = _moments(shown, email)
     by_zone = _table("by_zone", moments)
     by_country = _table("by_country", {code: moments[zone] for code, zone in main_zones().items()})
     person = everyone(EmailType.BOTH)
@@ -134,7 +128,7 @@ def _due_by_recipient(email_id: int, at: datetime) -> Subquery:
         .outerjoin(by_zone, by_zone.c.name == person.c.time_zone)
         .outerjoin(by_country, by_country.c.name == func.upper(person.c.country))
         .where(
-            EmailRecipient.email_id == email_id,
+            EmailRecipient.email_id == email.id,
             EmailRecipient.state == RecipientState.PENDING,
             EmailRecipient.due_at < NOT_YET,
         )
@@ -149,8 +143,11 @@ def our_zone() -> str:
     return zone if zone in _zones() else "UTC"
 
 
-def _moments(shown: datetime) -> dict[str, datetime]:
-    """Return the moment at which each zone's clock shows ``shown``, or now where that is over."""
+def _moments(shown: datetime, email: Email) -> dict[str, datetime]:
+    """Return the moment at which each zone's clock shows ``shown``, or now where that is over.
+
+    Where the mail's window is closed then, it is the next moment at which it opens.
+    """
     now = clock.now()
     found = {}
     for name in _zones() | {"UTC"}:
@@ -158,8 +155,22 @@ def _moments(shown: datetime) -> dict[str, datetime]:
             zone = ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError):
             continue
-        found[name] = max(shown.replace(tzinfo=zone).astimezone(now.tzinfo), now)
+        moment = max(shown.replace(tzinfo=zone).astimezone(now.tzinfo), now)
+        found[name] = _within_window(moment, zone, email)
     return found
+
+
+def _within_window(moment: datetime, zone: ZoneInfo, email: Email) -> datetime:
+    begin, end = email.window_from, email.window_to
+    if begin is None or end is None:
+        return moment
+    local = moment.astimezone(zone)
+    minute = local.hour * 60 + local.minute
+    if begin <= minute < end:
+        return moment
+    day = local.date() + timedelta(days=int(minute >= end))
+    opens = datetime.combine(day, time(begin // 60, begin % 60), zone)
+    return opens.astimezone(moment.tzinfo)
 
 
 def _table(name: str, moments: Mapping[str, datetime]) -> Any:

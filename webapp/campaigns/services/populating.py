@@ -71,7 +71,7 @@ def populate(email_id: int) -> int:
     # Counted by RETURNING they would all travel here.
     statement = insert_recipients(email, now).execution_options(preserve_rowcount=True)
     added = cast_type("CursorResult[Any]", db.session.execute(statement)).rowcount
-    _note(email_id, added, now)
+    _note(email, added, now)
     if email.in_recipients_zone and email.scheduled_at is not None and added:
         set_due_times(email_id, email.scheduled_at)
     db.session.refresh(email)
@@ -209,11 +209,15 @@ def _secret(address: ColumnElement[str]) -> ColumnElement[int]:
     return cast(cast(bits, BIT(64)), BigInteger)
 
 
-def _note(email_id: int, added: int, now: datetime) -> None:
-    """Count the newcomers; whoever changed the mail's state meanwhile undoes everything."""
+def _note(email: Email, added: int, now: datetime) -> None:
+    """Count the newcomers; whoever changed the mail's state meanwhile undoes everything.
+
+    So does who took it back and made it ready anew: it may be meant for others by now.
+    """
+    same = Email.ready_at.is_not_distinct_from(email.ready_at)
     noted = db.session.scalar(
         update(Email)
-        .where(Email.id == email_id, Email.state.in_(OPEN))
+        .where(Email.id == email.id, Email.state.in_(OPEN), same)
         .values(
             population=Email.population + added,
             populated_at=now,

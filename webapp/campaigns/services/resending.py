@@ -8,7 +8,7 @@ from webapp.campaigns.errors import WrongEmailState
 from webapp.campaigns.models import Email, EmailState
 from webapp.campaigns.services.emails import copy_email, details_of, edit_email, get_email
 from webapp.core.audit import Actor, record
-from webapp.core.db import db
+from webapp.core.db import db, take_turns
 
 OVER = (EmailState.SENT, EmailState.CANCELLED)
 
@@ -21,6 +21,8 @@ def resend_to_non_openers(email_id: int, subject: str | None, by: Actor) -> Emai
     is sent. ``subject`` None keeps the old one; the variant that won an A/B test goes alone.
     Raises NoSuchEmail, WrongEmailState or InvalidEmail.
     """
+    # Two who press at once would make two of it, and people would get both.
+    take_turns(f"email:resend:{email_id}")
     first = get_email(email_id)
     if first.state not in OVER:
         raise WrongEmailState(

@@ -36,10 +36,14 @@ WISHES = (2, 2, 3)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of the parcel at ``index``."""
+    """What became of the parcel at ``index``.
+
+    ``away``: there was no session to be had in which to name its recipient.
+    """
 
     index: int
     handover: Handover
+    away: bool = False
 
 
 class Journal(Protocol):
@@ -56,7 +60,8 @@ class BulkGateway(Protocol):
         """Hand the parcels over in turn; ends early, without a word on the rest, when not going on.
 
         ``go_on`` is asked before each message; False ends after the one before it. A server that
-        can't be reached ends it with the parcel it was needed for ``deferred``.
+        can't be reached, or hangs up on the first envelope of a session, ends it with the parcel
+        it was needed for ``deferred``.
         """
 
     def close(self) -> None:
@@ -80,7 +85,8 @@ class OneByOne:
                 journal.begin(index)
                 return True
 
-            yield Result(index, self.gateway.hand_over(parcel, before_end))
+            handover = self.gateway.hand_over(parcel, before_end)
+            yield Result(index, handover, handover.outcome is Outcome.DEFERRED)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -190,7 +196,8 @@ class PipelinedGateway:
     def __init__(self, server: Server) -> None:
         self.server = server
         self._wire: _Wire | None = None
-        self._away = False
+        # Whether a session is not to be had, and whether it is no use to go on.
+        self._away = self._over = False
 
     def close(self) -> None:
         wire, self._wire = self._wire, None
@@ -210,7 +217,7 @@ class PipelinedGateway:
     def _converse(
         self, parcels: Iterator[Envelope], journal: Journal, go_on: Callable[[], bool]
     ) -> Iterator[Result]:
-        self._away = False
+        self._away = self._over = False
         index, current = 0, self._next(parcels, go_on)
         refused = self._address(current)
         while current is not None:
@@ -220,8 +227,8 @@ class PipelinedGateway:
                 handover, refused = self._exchange(self._wire, current, following)
                 yield Result(index, handover)
             else:
-                yield Result(index, refused or Handover(Outcome.DEFERRED))
-                if self._away:
+                yield Result(index, refused or Handover(Outcome.DEFERRED), self._away)
+                if self._over:
                     return
                 refused = self._address(following)
             index, current = index + 1, following
@@ -265,14 +272,15 @@ class PipelinedGateway:
             self._drop()
         try:
             self._wire = _Wire(Line(self.server))
+        except (*BROKEN, Lost, Unusable) as error:
+            self._away = self._over = True
+            return Handover(Outcome.DEFERRED, tell(error))
+        try:
             return self._address_on(self._wire, parcel)
-        except (Answered, Lost) as no:
-            reply = no.reply
-        except (*BROKEN, Unusable) as error:
-            reply = tell(error)
-        self._drop()
-        self._away = True
-        return Handover(Outcome.DEFERRED, reply)
+        except Lost as lost:
+            self._drop()
+            self._over = True
+            return Handover(Outcome.DEFERRED, lost.reply)
 
     def _address_on(self, wire: _Wire, parcel: Envelope) -> Handover | None:
         wire.line.touch()

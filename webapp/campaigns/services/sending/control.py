@@ -3,6 +3,7 @@
 Each is one conditional UPDATE: of two who press at once one does it and the other reads a sentence.
 """
 
+import logging
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
@@ -23,8 +24,11 @@ from webapp.campaigns.services.tracking.links import publish_links
 from webapp.core import clock
 from webapp.core.audit import SYSTEM, Actor, record
 from webapp.core.db import db
+from webapp.core.errors import DomainError
 from webapp.core.queue import Queue, enqueue
 from webapp.messaging.services.senders import sender_for
+
+logger = logging.getLogger(__name__)
 
 SEND = "jobs.campaigns.send_due"
 # Somebody's clock is up to 14 hours ahead of UTC, and ours up to 12 behind.
@@ -48,25 +52,28 @@ def schedule(email_id: int, at: datetime, by: Actor) -> Email:
 
 
 def start(email_id: int, by: Actor) -> Email:
-    """Send a ready mail now; flushes.
+    """Send a ready mail now, also one that was scheduled for later; flushes.
 
-    Raises NoSuchEmail, NotApproved, WrongEmailState, or NotSendable while its recipients are being
-    counted, or when there are none.
+    Raises NoSuchEmail, NotApproved, WrongEmailState, NoSuchSender, SenderOff, or NotSendable while
+    its recipients are being counted, or when there are none.
     """
     may_send(email_id)
-    return _start(email_id, by, (EmailState.READY, EmailState.SCHEDULED))
+    return _start(email_id, by, (EmailState.READY, EmailState.SCHEDULED), None)
 
 
-def _start(email_id: int, by: Actor, states: Collection[EmailState]) -> Email:
+def _start(
+    email_id: int, by: Actor, states: Collection[EmailState], scheduled_at: datetime | None
+) -> Email:
     email = _get(email_id)
+    now = clock.now()
     if email.state in states:
         _refuse_unpopulated(email)
         sender_for(email.sender_id)
         if email.in_recipients_zone:
-            set_due_times(email_id, email.scheduled_at or clock.now())
-    now = clock.now()
+            set_due_times(email_id, scheduled_at or now)
     decide_at = now + timedelta(minutes=email.ab_minutes) if _is_tested(email) else None
-    email = _move(email_id, states, EmailState.SENDING, started_at=now, ab_decide_at=decide_at)
+    times = {"started_at": now, "scheduled_at": scheduled_at, "ab_decide_at": decide_at}
+    email = _move(email_id, states, EmailState.SENDING, **times)
     publish_links(email_id)
     _call_workers(email_id)
     record(by, "email.started", f"email:{email_id}", recipients=email.population)
@@ -121,6 +128,8 @@ def send_again(email_id: int, recipient_id: int, by: Actor) -> None:
     Raises WrongEmailState when there is nothing to repeat: also for the second of two presses.
     """
     again = (RecipientState.FAILED, RecipientState.UNKNOWN)
+    # Held first: a mail that is about to be called sent is waited for, or waits for this.
+    _get(email_id, lock=True)
     before = db.session.scalar(
         select(EmailRecipient.state)
         .where(EmailRecipient.email_id == email_id, EmailRecipient.id == recipient_id)
@@ -128,7 +137,6 @@ def send_again(email_id: int, recipient_id: int, by: Actor) -> None:
     )
     if before not in again:
         raise WrongEmailState("Only a mail that failed, or whose fate is unknown, can be repeated.")
-    _get(email_id)
     values = {"state": RecipientState.PENDING, "lease_id": None, "due_at": clock.now()}
     db.session.execute(
         update(EmailRecipient)
@@ -184,14 +192,17 @@ def start_due() -> list[int]:
 
 
 def _start_scheduled(email_id: int) -> bool:
-    try:
-        _start(email_id, SYSTEM, (EmailState.SCHEDULED,))
-    except WrongEmailState:
-        # Somebody else started it, or took it back, a moment ago.
-        db.session.rollback()
+    mine = select(Email).where(Email.id == email_id, Email.state == EmailState.SCHEDULED)
+    email = db.session.scalar(mine.with_for_update(skip_locked=True))
+    if email is None:
+        # Somebody else starts it at this moment, or has taken it back.
         return False
-    except NotSendable:
+    try:
+        _start(email_id, SYSTEM, (EmailState.SCHEDULED,), email.scheduled_at)
+    except DomainError as error:
+        # Its sender was switched off, say, or nobody is in its audience: the others still start.
         db.session.rollback()
+        logger.warning("mail not started", extra={"email_id": email_id, "why": error.code})
         return False
     return True
 
@@ -214,8 +225,8 @@ def _call_workers(email_id: int) -> None:
     enqueue(SEND, queue=Queue.BULK, subject=f"email:{email_id}")
 
 
-def _get(email_id: int) -> Email:
-    email = db.session.get(Email, email_id, populate_existing=True)
+def _get(email_id: int, *, lock: bool = False) -> Email:
+    email = db.session.get(Email, email_id, populate_existing=True, with_for_update=lock or None)
     if email is None:
         raise NoSuchEmail
     return email

@@ -1,5 +1,6 @@
 """One lease on its way out: claimed, addressed within the limits, handed over, settled."""
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,19 +20,25 @@ from webapp.campaigns.services.sending.plans import Plan, load_plan
 from webapp.campaigns.services.settings import get_settings
 from webapp.core import clock
 from webapp.core.db import db
+from webapp.messaging.bounces import judge_reply
 from webapp.messaging.errors import InvalidAddress, InvalidHeader
-from webapp.messaging.gateway import Envelope, Handover, Outcome, current_bulk_gateway
+from webapp.messaging.gateway import Envelope, Handover, Outcome, Result, current_bulk_gateway
 from webapp.messaging.gateway.dkim import current_signer
 from webapp.messaging.services import limits
 from webapp.messaging.services.bouncing import Refusal, note_refusals
 from webapp.messaging.services.composing import checked_address
 
+logger = logging.getLogger(__name__)
+
 LOOK_SECONDS = 0.25
 SMALLEST, WANTED_SECONDS, LONGEST_SECONDS = 10, 1.0, 2.0
-# As many in a row put off mean that the server wants nothing now, whoever it is for.
-PUT_OFF_IN_A_ROW = 10
+# As many in a row that no recipient is to blame for mean that the server wants nothing now, or
+# nothing of ours: what is left must not fail with them.
+AMISS_IN_A_ROW = 10
 SERVER_REST_SECONDS = 15.0
 NEXT_DAY_SECONDS = 600.0
+
+UNWRITABLE = "It can't be written with what we know of this recipient."
 
 
 class _Pace:
@@ -85,7 +92,8 @@ def send_lease(email_id: int) -> Turn:
         passage = _Passage(plan, lease)
         passage.hand_over()
         _pace.learn(passage.sent, time.monotonic() - began)
-        limits.give_back_of_day(plan.identity, taken - passage.sent)
+        limits.give_back_of_day(plan.identity, taken - passage.gone)
+        passage.note_refused()
     except BaseException:
         # Let go of the journal: whoever looks next settles the lease by it, this process too.
         db.session.rollback()
@@ -93,7 +101,6 @@ def send_lease(email_id: int) -> Turn:
         raise
     leases.end(lease, passage.fates())
     passage.learn()
-    db.session.commit()
     return Turn(passage.sent, passage.wait)
 
 
@@ -136,7 +143,7 @@ class _Passage:
         for result in current_bulk_gateway().send(parcels, self, lambda: self._may(go_on)):
             stop = self._stops[result.index]
             self.lease.journal.settle(stop.place, result.handover)
-            self._note(stop, result.handover)
+            self._note(stop, result)
 
     def _addressable(self) -> Iterator[_Stop]:
         """Yield those that can be addressed at all; the others have failed."""
@@ -179,30 +186,42 @@ class _Passage:
             each = stop.recipient
             code = write_code(email_id, each.id, each.secret)
             leaving = write_leaving(plan.leaving_key, email_id, each.id)
-            addressee = Addressee(stop.address, code, leaving, each.fields)
-            content = plan.letter(each.variant, each.tracked).render(addressee, date)
+            letter = plan.letter(each.variant, each.tracked)
+            try:
+                content = letter.render(Addressee(stop.address, code, leaving, each.fields), date)
+            except Exception as error:
+                # One person's values must not hold up the others, nor be tried at once for ever.
+                self._give_up(each, type(error).__name__)
+                continue
             if signer is not None:
                 content = signer.sign(content) + content
             self._stops.append(stop)
             yield Envelope(code, plan.return_path(code), stop.address, content)
 
-    def _may(self, go_on: Callable[[], bool]) -> bool:
-        return self._in_a_row < PUT_OFF_IN_A_ROW and go_on()
+    def _give_up(self, each: Claimed, why: str) -> None:
+        facts = {"email_id": self.lease.email_id, "recipient_id": each.id, "why": why}
+        logger.error("mail not written", extra=facts)
+        unwritten = Handover(Outcome.DEFERRED, UNWRITABLE)
+        self._fates[each.id] = leases.fate_of(each.id, each.attempts, unwritten)
 
-    def _note(self, stop: _Stop, handover: Handover) -> None:
-        each = stop.recipient
-        self._fates[each.id] = leases.fate_of(each.id, each.attempts, handover)
-        if handover.outcome is not Outcome.DEFERRED:
-            self._in_a_row = 0
-        elif not handover.status.isdigit():
-            # No server spoke: nobody's domain is to blame, and no recipient's try is used up.
-            self.wait = SERVER_REST_SECONDS
+    def _may(self, go_on: Callable[[], bool]) -> bool:
+        return self._in_a_row < AMISS_IN_A_ROW and go_on()
+
+    def _note(self, stop: _Stop, result: Result) -> None:
+        each, handover = stop.recipient, result.handover
+        if result.away:
+            # Nobody's domain is to blame, and no recipient's try is used up.
             self._fates[each.id] = leases.untouched(each.id)
-        else:
-            self._in_a_row += 1
+            self.wait = SERVER_REST_SECONDS
+            return
+        self._fates[each.id] = leases.fate_of(each.id, each.attempts, handover)
+        self._in_a_row = self._in_a_row + 1 if _is_amiss(handover) else 0
+        put_off = handover.outcome is Outcome.DEFERRED
+        hung_up = put_off and not handover.status.isdigit()
+        if hung_up or self._in_a_row >= AMISS_IN_A_ROW:
+            self.wait = SERVER_REST_SECONDS
+        if put_off and not hung_up:
             self._put_off[stop.domain] += 1
-            if self._in_a_row >= PUT_OFF_IN_A_ROW:
-                self.wait = SERVER_REST_SECONDS
         if handover.outcome is Outcome.REFUSED:
             code = write_code(self.lease.email_id, each.id, each.secret)
             self._refusals.append(Refusal(code, each.address, handover.reply, clock.now()))
@@ -215,13 +234,24 @@ class _Passage:
     def sent(self) -> int:
         return sum(fate.state is RecipientState.SENT for fate in self._fates.values())
 
+    @property
+    def gone(self) -> int:
+        """How many count for the day: those in doubt may have been taken."""
+        left = (RecipientState.SENT, RecipientState.UNKNOWN)
+        return sum(fate.state in left for fate in self._fates.values())
+
     def fates(self) -> list[Fate]:
         """Return everybody's fate; whom the gateway never came to goes back untouched."""
         back = (each for each in self.lease.recipients if each.id not in self._fates)
         return [*self._fates.values(), *(leases.untouched(each.id) for each in back)]
 
+    def note_refused(self) -> None:
+        """Have the suppression list know what the servers refused; flushes."""
+        if self._refusals:
+            note_refusals(self._refusals)
+
     def learn(self) -> None:
-        """Let the next leases, and the suppression list, know what the servers said; flushes."""
+        """Let the next leases know how the domains took it."""
         for domain in self._put_off:
             limits.hold_back(domain)
         through = {
@@ -230,8 +260,16 @@ class _Passage:
             if (fate := self._fates.get(stop.recipient.id)) and fate.state is RecipientState.SENT
         }
         limits.let_go(*(through - self._put_off.keys()))
-        if self._refusals:
-            note_refusals(self._refusals)
+
+
+def _is_amiss(handover: Handover) -> bool:
+    """Whether a try went wrong in a way that says nothing of its recipient."""
+    match handover.outcome:
+        case Outcome.DEFERRED | Outcome.IN_DOUBT:
+            return True
+        case Outcome.REFUSED:
+            return not judge_reply(handover.reply).blames_address
+    return False
 
 
 class _Permission:

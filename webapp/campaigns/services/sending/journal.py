@@ -8,6 +8,7 @@ that it wouldn't survive the machine is why a journal names the boot it was writ
 import fcntl
 import mmap
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ class Step(IntEnum):
     ACCEPTED = 2
     DEFERRED = 3
     REFUSED = 4
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Step":  # noqa: ARG003 - a mark that a disk spoilt
+        return cls.BEGUN
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,11 @@ class LeaseJournal:
     def is_of_this_boot(self) -> bool:
         """Whether the machine has stayed up since, so that every mark is there."""
         return bool(self.boot == boot_id())
+
+    @property
+    def age_seconds(self) -> float:
+        """How long ago it was written to."""
+        return time.time() - os.fstat(self._descriptor).st_mtime
 
     def close(self) -> None:
         """Let go of the journal: from now on it is an orphan."""

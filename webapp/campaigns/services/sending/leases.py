@@ -72,9 +72,11 @@ class Fate:
     at: datetime | None = None
 
 
+# Both join by columns and never by a constant: of a mail that is too new for the statistics the
+# planner expects one row, and would look through all of them once for each of the lease.
 _CLAIM = text("""
-    WITH due AS (
-        SELECT id FROM email_recipient
+    WITH due AS MATERIALIZED (
+        SELECT email_id, id FROM email_recipient
         WHERE email_id = :email_id AND state = 'pending' AND due_at <= :now
             AND EXISTS (
                 SELECT FROM email WHERE id = :email_id AND state IN ('sending', 'automated')
@@ -83,7 +85,7 @@ _CLAIM = text("""
     )
     UPDATE email_recipient AS r
     SET state = 'claimed', lease_id = :lease_id, attempts = attempts + 1
-    FROM due WHERE r.email_id = :email_id AND r.id = due.id
+    FROM due WHERE r.email_id = due.email_id AND r.id = due.id
     RETURNING r.id, r.secret, r.address, r.fields, r.variant, r.attempts
 """)
 
@@ -101,6 +103,11 @@ _WISHES = text("""
 
 # Also rows that a sweep took for lost meanwhile: whoever holds the lease knows better.
 _SETTLE = text("""
+    WITH f AS MATERIALIZED (
+        SELECT CAST(:email_id AS bigint) AS email_id, given.*
+        FROM jsonb_to_recordset(:fates)
+            AS given(id bigint, state text, reply text, due_at timestamptz, at timestamptz)
+    )
     UPDATE email_recipient AS r
     SET state = f.state, smtp_reply = coalesce(f.reply, r.smtp_reply),
         due_at = coalesce(f.due_at, r.due_at),
@@ -108,9 +115,8 @@ _SETTLE = text("""
         attempts = CASE
             WHEN f.state = 'pending' AND f.reply IS NULL THEN r.attempts - 1 ELSE r.attempts END,
         sent_at = coalesce(f.at, r.sent_at)
-    FROM jsonb_to_recordset(:fates)
-        AS f(id bigint, state text, reply text, due_at timestamptz, at timestamptz)
-    WHERE r.email_id = :email_id AND r.id = f.id AND r.lease_id = :lease_id
+    FROM f
+    WHERE r.email_id = f.email_id AND r.id = f.id AND r.lease_id = :lease_id
         AND r.state IN ('claimed', 'unknown')
     RETURNING r.state
 """).bindparams(bindparam("fates", type_=JSONB))
@@ -247,7 +253,13 @@ def _write(email_id: int, lease_id: int, fates: Sequence[Fate]) -> Counter[str]:
 
 
 def finish() -> list[int]:
-    """Call mails sent that have no pending recipient and no open lease; returns which. Flushes."""
+    """Call mails sent that have no pending recipient and no open lease; returns which. Flushes.
+
+    A mail that somebody holds may just be getting recipients that can't be seen yet: it is looked
+    at the next time.
+    """
+    sending = select(Email.id).where(Email.state == EmailState.SENDING)
+    free = db.session.scalars(sending.with_for_update(skip_locked=True)).all()
     waiting = select(EmailRecipient.id).where(
         EmailRecipient.email_id == Email.id, EmailRecipient.state == RecipientState.PENDING
     )
@@ -256,7 +268,7 @@ def finish() -> list[int]:
     )
     done = (
         update(Email)
-        .where(Email.state == EmailState.SENDING, ~waiting.exists(), ~leased.exists())
+        .where(Email.id.in_(free), ~waiting.exists(), ~leased.exists())
         .values(state=EmailState.SENT, finished_at=clock.now())
         .returning(Email.id)
     )

@@ -19,7 +19,8 @@ from webapp.messaging.services.composing import quoted_printable
 _SOFT_BREAK = b"=\r\n"
 _BULK = b"MIME-Version: 1.0\r\nPrecedence: bulk\r\n"
 
-Encode = Callable[[str], bytes]
+# How a value stands in a part: as it is, or escaped.
+Write = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,12 @@ def plain_value(mark: Mark, fields: Mapping[str, Any]) -> str:
 class _Part:
     """One body: literal bytes, the code in between, and variables."""
 
-    def __init__(self, words: str, encode: Encode, face: Face, sheet: Sheet) -> None:
+    def __init__(self, words: str, write: Write, face: Face, sheet: Sheet) -> None:
         self._pieces: list[tuple[bytes, ...] | Mark | None] = []
-        self._encode = encode
+        self._write = write
         literal = ""
         codes: list[bytes] = []
-        for item in _resolved(words, face, sheet):
+        for item in _resolved(words, write, face, sheet):
             if isinstance(item, str):
                 literal += item
                 continue
@@ -98,19 +99,20 @@ class _Part:
             elif piece is None:
                 yield leaving + _SOFT_BREAK
             else:
-                yield self._encode(plain_value(piece, to.fields)) + _SOFT_BREAK
+                value = self._write(plain_value(piece, to.fields))
+                yield quoted_printable(value) + _SOFT_BREAK
 
 
 _CODE, _LEAVING = Mark("code"), Mark("leaving")
 
 
-def _resolved(words: str, face: Face, sheet: Sheet) -> Iterable[str | Mark]:
+def _resolved(words: str, write: Write, face: Face, sheet: Sheet) -> Iterable[str | Mark]:
     """Yield the words with our own marks taken apart into words, codes and tokens."""
     for part in marks.split(words):
         if isinstance(part, str):
             yield part
         elif part.name == marks.CLICK:
-            yield from _click(part.number, face, sheet)
+            yield from _click(part.number, write, face, sheet)
         elif part.name == marks.PIXEL:
             if sheet.tracked:
                 yield f'<img src="{face.base_url}/o/'
@@ -126,13 +128,13 @@ def _resolved(words: str, face: Face, sheet: Sheet) -> Iterable[str | Mark]:
             yield part
 
 
-def _click(number: int, face: Face, sheet: Sheet) -> Iterable[str | Mark]:
+def _click(number: int, write: Write, face: Face, sheet: Sheet) -> Iterable[str | Mark]:
     if sheet.tracked:
         yield f"{face.base_url}/c/"
         yield _CODE
         yield f"/{number}"
     else:
-        yield dict(sheet.urls).get(number, face.base_url)
+        yield write(dict(sheet.urls).get(number, face.base_url))
 
 
 class Letter:
@@ -151,8 +153,8 @@ class Letter:
                 _BULK,
             ]
         )
-        self._text = _Part(sheet.text, quoted_printable, face, sheet)
-        self._html = _Part(sheet.html, _html_value, face, sheet)
+        self._text = _Part(sheet.text, str, face, sheet)
+        self._html = _Part(sheet.html, html.escape, face, sheet)
 
     def render(self, to: Addressee, date: bytes) -> bytes:
         """Return the message (RFC 5322, CRLF). Raises InvalidHeader for a field with a line break.
@@ -190,10 +192,6 @@ class Letter:
         )
         # A field may hold a line break, which would begin another header: it is a space here.
         return " ".join("".join(words).split())
-
-
-def _html_value(value: str) -> bytes:
-    return quoted_printable(html.escape(value))
 
 
 def _part_head(boundary: bytes, subtype: bytes, *, first: bool = True) -> bytes:

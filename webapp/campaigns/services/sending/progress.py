@@ -72,7 +72,7 @@ def _rate(email: Email) -> float:
     now = clock.now()
     since = max(now - LATELY, email.started_at or now)
     handed_over = select(func.coalesce(func.sum(SendLease.sent + SendLease.failed), 0)).where(
-        SendLease.email_id == email.id, SendLease.ended_at > since
+        SendLease.email_id == email.id, SendLease.ended_at > since, SendLease.size > 0
     )
     seconds = (now - since).total_seconds()
     return float(db.session.scalar(handed_over) or 0) / max(seconds, 1.0)

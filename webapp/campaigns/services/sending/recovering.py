@@ -1,5 +1,6 @@
 """What dead workers left: settled from their journals, or marked unknown when there is none."""
 
+import logging
 from datetime import datetime
 
 from sqlalchemy import BigInteger, bindparam, func, select
@@ -12,6 +13,10 @@ from webapp.core import clock
 from webapp.core.db import db
 from webapp.messaging.gateway import Handover, Outcome
 
+logger = logging.getLogger(__name__)
+
+# A claim's commit may still be under way in Postgres when its worker is dead.
+COMMIT_SECONDS = 60
 IN_DOUBT = "The worker was lost before it heard the mail server's answer."
 NO_JOURNAL = "The worker was lost, and with it the note of what it had sent."
 ACCEPTED = "Accepted; the worker was lost with the mail server's words."
@@ -21,7 +26,8 @@ WORKER_LOST = "Not accepted; the worker was lost with the mail server's words."
 def recover() -> int:
     """End the leases whose worker died on this machine, by their journals; returns how many.
 
-    Commits each by itself.
+    Commits each by itself. A journal that can't be settled stays for the next time, and keeps
+    nobody from sending.
     """
     ended = 0
     for journal in orphans():
@@ -29,15 +35,31 @@ def recover() -> int:
             begun_at = _lock_open(journal.lease_id)
             if begun_at is not None:
                 close(journal.lease_id, journal.email_id, _fates_in(journal, begun_at))
+            over = begun_at is not None or _never_began(journal)
             db.session.commit()
+        except Exception as error:
+            db.session.rollback()
+            journal.close()
+            logger.error("lease not settled", exc_info=error, extra={"lease": journal.lease_id})
+            continue
         except BaseException:
             db.session.rollback()
             journal.close()
             raise
-        # Without a lease the claim was never committed: nothing was sent.
-        journal.remove()
+        if over:
+            journal.remove()
+        else:
+            journal.close()
         ended += begun_at is not None
     return ended
+
+
+def _never_began(journal: LeaseJournal) -> bool:
+    """Whether the lease is over, or was never committed: then nothing was sent."""
+    if journal.age_seconds > COMMIT_SECONDS:
+        return True
+    lease = select(SendLease.id).where(SendLease.id == journal.lease_id)
+    return db.session.scalar(lease) is not None
 
 
 def _lock_open(lease_id: int) -> datetime | None:
@@ -56,9 +78,13 @@ def _fates_in(journal: LeaseJournal, begun_at: datetime) -> list[Fate]:
     )
     attempts = {row.id: row.attempts for row in db.session.execute(tries)}
     sure = journal.is_of_this_boot
-    return [
+    fates = [
         _fate_of(entry, attempts.get(entry.recipient_id, 1), sure, begun_at) for entry in entries
     ]
+    # Whom it doesn't name, as a part of it never reached the disk, is in doubt with the others.
+    named = attempts.keys()
+    left = [] if sure else _claimed(journal.lease_id, journal.email_id)
+    return [*fates, *(_lost(each) for each in left if each not in named)]
 
 
 def _fate_of(entry: Entry, attempts: int, sure: bool, begun_at: datetime) -> Fate:
@@ -96,16 +122,17 @@ def expire() -> int:
 
 
 def _expire(lease_id: int, email_id: int) -> int:
-    left = db.session.scalars(
-        select(EmailRecipient.id).where(
-            EmailRecipient.email_id == email_id,
-            EmailRecipient.lease_id == lease_id,
-            EmailRecipient.state == RecipientState.CLAIMED,
-        )
-    ).all()
-    close(
-        lease_id,
-        email_id,
-        [Fate(each, RecipientState.UNKNOWN, NO_JOURNAL) for each in left],
-    )
+    left = _claimed(lease_id, email_id)
+    close(lease_id, email_id, [_lost(each) for each in left])
     return len(left)
+
+
+def _claimed(lease_id: int, email_id: int) -> list[int]:
+    """Return the lease's recipients without a fate, read from all of the mail's: a rare thing."""
+    mine = EmailRecipient.email_id == email_id, EmailRecipient.lease_id == lease_id
+    claimed = select(EmailRecipient.id).where(*mine, EmailRecipient.state == RecipientState.CLAIMED)
+    return list(db.session.scalars(claimed))
+
+
+def _lost(recipient_id: int) -> Fate:
+    return Fate(recipient_id, RecipientState.UNKNOWN, NO_JOURNAL)

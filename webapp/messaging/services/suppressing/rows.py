@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from webapp.core import clock
+from webapp.core.spreadsheets import as_it_was
 from webapp.messaging.errors import InvalidAddress, UnreadableSuppressions
 from webapp.messaging.models import SuppressionReason, SuppressionScope
 from webapp.messaging.services.composing import checked_address
@@ -92,7 +93,8 @@ class Table:
         self.unknown = tuple(unknown)
 
     def _read(self, line: int, cells: list[str]) -> Row | Mistake | None:
-        found = {name: cells[at].strip() for name, at in self._at.items() if at < len(cells)}
+        there = {name: cells[at].strip() for name, at in self._at.items() if at < len(cells)}
+        found = {name: as_it_was(cell) for name, cell in there.items()}
         if found.get("status", "").lower() in WRITTEN_TO:
             return None
         try:
