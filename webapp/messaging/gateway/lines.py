@@ -28,7 +28,12 @@ class Answered(Exception):
 
     def __init__(self, code: int, text: bytes) -> None:
         self.code = code
-        self.reply = _readable(code, text)
+        self._text = text
+
+    @property
+    def reply(self) -> str:
+        """The reply as people read it."""
+        return _readable(self.code, self._text)
 
 
 class Unusable(Exception):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import format_datetime
+from functools import cache
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
@@ -180,6 +181,7 @@ class _Passage:
     def _parcels(self, allowed: Sequence[_Stop]) -> Iterator[Envelope]:
         plan, email_id, signer = self.plan, self.lease.email_id, current_signer()
         date = header("Date", format_datetime(clock.now()))
+        letter_for = cache(plan.letter)
         for stop in allowed:
             if stop.domain in self._put_off:
                 continue

@@ -83,13 +83,13 @@ class _Part:
                 continue
             self._pieces += [tuple(codes), None if item is _LEAVING else item]
             codes = []
-        codes.append(quoted_printable(literal))
+        codes.append(_encoded(literal))
         self._pieces.append(tuple(codes))
 
     @staticmethod
     def _closed(literal: str) -> bytes:
         # Each piece is encoded by itself: a soft line break keeps the next from making it too long.
-        return quoted_printable(literal) + _SOFT_BREAK if literal else b""
+        return _encoded(literal) + _SOFT_BREAK if literal else b""
 
     def render(self, to: Addressee, code: bytes, leaving: bytes) -> Iterable[bytes]:
         between = code + _SOFT_BREAK
@@ -101,6 +101,12 @@ class _Part:
             else:
                 value = self._write(plain_value(piece, to.fields))
                 yield quoted_printable(value) + _SOFT_BREAK
+
+
+def _encoded(literal: str) -> bytes:
+    """Encode words with no dot first in a line: SMTP would double it again in each message."""
+    lines = b"\n" + quoted_printable(literal)
+    return lines.replace(b"\n.", b"\n=2E" + _SOFT_BREAK)[1:]
 
 
 _CODE, _LEAVING = Mark("code"), Mark("leaving")
