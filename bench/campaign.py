@@ -40,6 +40,8 @@ SPAN = (
 
 def run(ground: Ground, effort: Effort, notes: Notes) -> list[Row]:
     """Return mails a second, the seconds of populating a million, and the workers' memory."""
+    # The workers' other duties ask it now and then, and would wait long for nobody.
+    ground.start_stripe()
     with mail_server(ground, notes) as url:
         rates = _rates(ground, url, min(effort.rounds, MOST_ROUNDS), notes)
         sizes = _sizes(ground, url)

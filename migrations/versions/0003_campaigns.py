@@ -247,7 +247,6 @@ def upgrade() -> None:
     sa.Column('complained_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('left_at', sa.DateTime(timezone=True), nullable=True),
     sa.CheckConstraint('address = lower(address)', name=op.f('ck_email_recipient_address_folded')),
-    sa.ForeignKeyConstraint(['email_id'], ['email.id'], name=op.f('fk_email_recipient_email_id_email')),
     sa.PrimaryKeyConstraint('email_id', 'id', name=op.f('pk_email_recipient')),
     sa.UniqueConstraint('address', 'email_id', name=op.f('uq_email_recipient_address_email_id'))
     )

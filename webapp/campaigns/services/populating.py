@@ -9,7 +9,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     CursorResult,
-    Insert,
     Select,
     SmallInteger,
     Subquery,
@@ -23,7 +22,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import BIT, insert
+from sqlalchemy.dialects.postgresql import BIT, Insert, insert
 
 from webapp.campaigns import marks
 from webapp.campaigns.errors import NoSuchEmail, WrongEmailState
@@ -83,8 +82,11 @@ def populate_some(email: Email, addresses: Collection[str]) -> set[str]:
 
     Who is missing does not want the mail, must not be written to, or is not meant by it. Flushes.
     """
-    statement = insert_recipients(email, clock.now(), addresses).returning(EmailRecipient.id)
-    added = len(db.session.scalars(statement).all())
+    statement = insert_recipients(email, clock.now(), addresses)
+    # Two steps at once may come to the same person: whoever got a row keeps it. A whole audience
+    # is populated in turns, where asking a million times would be half the work.
+    keep = statement.on_conflict_do_nothing(index_elements=["address", "email_id"])
+    added = len(db.session.scalars(keep.returning(EmailRecipient.id)).all())
     if added:
         counted = {"population": Email.population + added, "updated_at": Email.updated_at}
         db.session.execute(update(Email).where(Email.id == email.id).values(counted))
@@ -113,12 +115,7 @@ def insert_recipients(
         due_at,
     ).order_by(of.address)
     columns = ["email_id", "secret", "address", "fields", "variant", "state", "attempts", "due_at"]
-    # Whoever got a row since the statement began keeps it.
-    return (
-        insert(EmailRecipient)
-        .from_select(columns, rows, include_defaults=False)
-        .on_conflict_do_nothing(index_elements=["address", "email_id"])
-    )
+    return insert(EmailRecipient).from_select(columns, rows, include_defaults=False)
 
 
 def variables_of(email: Email) -> frozenset[str]:
