@@ -1,12 +1,13 @@
 """Gathering a mail's recipients: who, with what, when, and never twice."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import Insert, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from tests.campaigns.audiences.conftest import WILLING, Town, address_of, ago, say
@@ -25,9 +26,11 @@ from webapp.campaigns.models import (
     OrderCredit,
     RecipientState,
 )
+from webapp.campaigns.services import populating
 from webapp.campaigns.services.audiences import explain_address
 from webapp.campaigns.services.local_time import main_zones, set_due_times
 from webapp.campaigns.services.populating import populate, populate_some
+from webapp.campaigns.services.readying import forget_recipients
 from webapp.campaigns.services.resending import resend_to_non_openers
 from webapp.core import clock
 from webapp.core.audit import SYSTEM
@@ -135,6 +138,23 @@ def test_words_must_stand_and_it_must_not_be_over(session: Session, state: Email
         populate(email.id + 1)
 
 
+def test_who_makes_it_ready_anew_meanwhile_is_gathered_for_anew(
+    session: Session, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken back to draft and changed while its recipients were gathered: it may be for others."""
+    email = make_ready(session, ready_at=clock.now())
+    insert_recipients = populating.insert_recipients
+
+    def made_ready_anew(of: Email, now: datetime) -> Insert:
+        anew = update(Email).where(Email.id == of.id).values(ready_at=now + timedelta(seconds=1))
+        session.execute(anew, execution_options={"synchronize_session": False})
+        return insert_recipients(of, now)
+
+    monkeypatch.setattr(populating, "insert_recipients", made_ready_anew)
+    with pytest.raises(WrongEmailState):
+        populate(email.id)
+
+
 def test_a_job_gathers_them_and_leaves_alone_what_is_a_draft_again(
     session: Session, town: Town, run_jobs: Callable[[], int]
 ) -> None:
@@ -218,6 +238,22 @@ def test_it_is_the_same_time_of_day_for_everybody(session: Session, town: Town) 
         assert due["dora"] == datetime(2026, 3, 2, 22, tzinfo=UTC)
         assert due["erin"] == datetime(2026, 3, 3, 17, tzinfo=UTC)
     assert len(main_zones()) > 240
+
+
+def test_thousands_just_gathered_are_not_looked_through_once_for_each(session: Session) -> None:
+    """The statistics know nothing of them yet, and a plan for one recipient takes minutes."""
+    make_crowd(session, 1500)
+    populate(make_ready(session).id)
+    session.execute(text("ANALYZE email_recipient, prospect"))
+    email = make_ready(session, in_recipients_zone=True)
+    populate(email.id)
+    began = time.monotonic()
+    set_due_times(email.id, clock.now() + timedelta(days=1))
+    email.state = EmailState.DRAFT
+    session.flush()
+    assert forget_recipients(email.id, 1000) == 1000
+    assert time.monotonic() - began < 3
+    assert forget_recipients(email.id, 1000) == 500
 
 
 def test_those_who_did_nothing_get_it_again(session: Session, town: Town) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from tests.campaigns.sending.conftest import arrived, make_sending, readers, states_of
 from tests.factories.emails import recipient_of
 from tests.messaging.sink import TAKE_AND_HANG_UP, Sink
+from webapp.campaigns.models import EmailState
 from webapp.campaigns.services import sending
 from webapp.campaigns.services.sending import dispatch, journal, leases, recovering
 from webapp.campaigns.services.sending.journal import LeaseJournal, Step
@@ -192,11 +193,16 @@ def test_a_worker_thought_dead_still_tells_what_became_of_its_mails(app: Flask) 
     with clock.frozen(clock.now() + leases.LASTS + timedelta(seconds=1)):
         sending.expire()
     assert states_of(email) == {"unknown": 3}
+    assert sending.finish() == [email.id]
     accepted = Handover(Outcome.ACCEPTED, "250 ok")
-    leases.end(lease, [leases.fate_of(each.id, 1, accepted) for each in lease.recipients])
-    assert states_of(email) == {"sent": 3}
+    first, second, third = (each.id for each in lease.recipients)
+    told = [leases.fate_of(each, 1, accepted) for each in (first, second)]
+    leases.end(lease, [*told, leases.untouched(third)])
+    assert states_of(email) == {"sent": 2, "pending": 1}
     reached = sending.progress(email.id)
-    assert (reached.sent, reached.unknown) == (3, 0)
+    assert (reached.sent, reached.unknown, reached.pending) == (2, 0, 1)
+    # It was called sent meanwhile, and nobody would come by for the third.
+    assert reached.state is EmailState.SENDING
 
 
 def test_a_reply_that_never_came_is_unknown_and_never_repeated(app: Flask, sink: Sink) -> None:

@@ -18,7 +18,7 @@ from tests.campaigns.sending.conftest import (
 )
 from tests.factories.emails import code_of, make_frozen, recipient_of
 from tests.factories.people import make_user
-from tests.messaging.sink import Sink
+from tests.messaging.sink import HANG_UP, TAKE_AND_HANG_UP, Sink
 from webapp.campaigns.errors import NotSendable, WrongEmailState
 from webapp.campaigns.models import (
     NOT_YET,
@@ -28,7 +28,8 @@ from webapp.campaigns.models import (
     TrackingOptOut,
 )
 from webapp.campaigns.services import sending
-from webapp.campaigns.services.sending import leases
+from webapp.campaigns.services.sending import deciding, dispatch, leases
+from webapp.campaigns.services.sending.letters import Addressee, Letter
 from webapp.core import clock
 from webapp.core.audit import SYSTEM
 from webapp.core.db import db
@@ -40,6 +41,7 @@ from webapp.messaging.models import (
     SuppressionReason,
     SuppressionScope,
 )
+from webapp.messaging.services import limits
 from webapp.messaging.services.consent import give_consent
 from webapp.messaging.services.suppressing import suppress, suppressed
 
@@ -60,6 +62,7 @@ def test_the_message_is_what_mail_programs_expect(app: Flask, sink: Sink) -> Non
     recipient = recipient_of(email, "reader0@example.com")
     recipient.fields = {"first_name": "Ann\r\nBcc: x@example.com <b>"}
     email.variants[0].subject = "Hello {{first_name|you}}"
+    email.variants[0].text += "In the browser: {{@browser}}\n"
     db.session.commit()
     sending.send_lease(email.id)
     assert arrived(sink) == ["reader0@example.com"]
@@ -75,6 +78,9 @@ def test_the_message_is_what_mail_programs_expect(app: Flask, sink: Sink) -> Non
     assert code not in message["List-Unsubscribe"]
     text, html = (part.get_content() for part in message.iter_parts())
     assert f"http://localhost/c/{code}/1" in text
+    own_copy = message["List-Unsubscribe"].strip("<>").replace("/u/", "/m/")
+    assert f"In the browser: {own_copy}" in text
+    assert app.test_client().get(own_copy).status_code == 200
     assert f'src="http://localhost/o/{code}.gif"' in html
     assert "Ann\r\nBcc: x@example.com &lt;b&gt;" in html
     # The server takes no international addresses, and says so of this one alone.
@@ -96,6 +102,7 @@ def test_who_is_suppressed_or_said_no_meanwhile_gets_nothing(app: Flask, sink: S
 
 def test_who_wants_no_tracking_gets_plain_links(app: Flask, sink: Sink) -> None:
     email = make_sending(readers(1))
+    email.links[0].url = "http://localhost/products?a=1&b=%22"
     db.session.add(TrackingOptOut(email="reader0@example.com"))
     db.session.commit()
     sending.send_lease(email.id)
@@ -104,6 +111,7 @@ def test_who_wants_no_tracking_gets_plain_links(app: Flask, sink: Sink) -> None:
         assert "http://localhost/products" in part.get_content()
         assert "/c/" not in part.get_content()
         assert "/o/" not in part.get_content()
+    assert 'href="http://localhost/products?a=1&amp;b=%22"' in part.get_content()
 
 
 def test_a_pause_holds_the_rest_and_resuming_sends_only_what_is_missing(
@@ -150,6 +158,38 @@ def test_a_refused_address_is_suppressed_and_a_deferred_one_tried_later(
     with clock.frozen(later.due_at + timedelta(seconds=1)):
         sending.send_lease(email.id)
     assert arrived(sink) == ["c@three.example", "b@two.example"]
+
+
+def test_a_server_that_gives_no_session_is_no_recipients_fault(app: Flask, sink: Sink) -> None:
+    sink.cue("CONNECT", "421 4.3.2 too many connections", "421 4.3.2 too many connections")
+    email = make_sending(readers(3))
+    assert sending.send_lease(email.id) == sending.Turn(wait=dispatch.SERVER_REST_SECONDS)
+    first = recipient_of(email, "reader0@example.com")
+    assert (first.state, first.attempts, first.due_at <= clock.now()) == ("pending", 0, True)
+    assert limits.held_back() == {}
+    # One at whom the server hangs up comes later, so that it isn't the first for ever.
+    sink.cue("CONNECT")
+    sink.cue("RCPT", HANG_UP)
+    assert sending.send_lease(email.id).wait == dispatch.SERVER_REST_SECONDS
+    assert recipient_of(email, "reader0@example.com").due_at > clock.now()
+    send_due()
+    assert arrived(sink) == readers(3)[1:]
+
+
+@pytest.mark.parametrize(
+    ("step", "reply", "state"),
+    [("MAIL", "554 5.7.1 relay access denied", "failed"), ("END", TAKE_AND_HANG_UP, "unknown")],
+)
+def test_a_server_that_takes_nothing_of_ours_costs_few_of_many(
+    app: Flask, sink: Sink, step: str, reply: str, state: str
+) -> None:
+    sink.cue(step, *[reply] * 100)
+    email = make_sending(readers(50))
+    turn = sending.send_lease(email.id)
+    assert (turn.sent, turn.wait) == (0, dispatch.SERVER_REST_SECONDS)
+    found = states_of(email)
+    assert found[state] <= dispatch.AMISS_IN_A_ROW + 1
+    assert found["pending"] == 50 - found[state]
 
 
 def test_a_domain_that_puts_off_one_is_left_alone_for_the_others_too(
@@ -206,6 +246,56 @@ def test_a_scheduled_mail_starts_when_its_time_has_come(app: Flask, sink: Sink) 
     assert len(sink.messages) == 2
 
 
+def test_a_mail_that_cannot_start_keeps_no_other_from_it(app: Flask, sink: Sink) -> None:
+    off = MailSender(name="Old", address="old@northwind.example", active=False)
+    db.session.add(off)
+    db.session.commit()
+    soon = clock.now() + timedelta(minutes=1)
+    mails = [make_sending(readers(2), state=EmailState.READY) for _ in range(2)]
+    mails[0].sender_id = off.id
+    for number, email in enumerate(mails):
+        sending.schedule(email.id, soon + timedelta(seconds=number), SYSTEM)
+    db.session.commit()
+    with clock.frozen(soon + timedelta(minutes=1)):
+        assert sending.start_due() == [mails[1].id]
+    db.session.refresh(mails[0])
+    assert mails[0].state is EmailState.SCHEDULED
+
+
+def test_what_is_sent_now_waits_for_no_schedule(app: Flask) -> None:
+    email = make_sending(readers(1), state=EmailState.READY)
+    email.in_recipients_zone = True
+    sending.schedule(email.id, clock.now() + timedelta(days=7), SYSTEM)
+    sending.start(email.id, SYSTEM)
+    db.session.commit()
+    assert recipient_of(email, "reader0@example.com").due_at <= clock.now()
+    assert email.scheduled_at is None
+
+
+def test_a_mail_that_breaks_keeps_no_other_waiting(
+    app: Flask, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = make_sending(readers(1), state=EmailState.AUTOMATED)
+    broken.variants.clear()
+    db.session.commit()
+    whole = make_sending(readers(3))
+    write = Letter.render
+
+    def render(letter: Letter, to: Addressee, date: bytes) -> bytes:
+        if to.address == "reader1@example.com":
+            raise ValueError("unwritable")
+        return write(letter, to, date)
+
+    monkeypatch.setattr(Letter, "render", render)
+    send_due()
+    assert sorted(arrived(sink)) == ["reader0@example.com", "reader2@example.com"]
+    unwritten = recipient_of(whole, "reader1@example.com")
+    assert (unwritten.state, unwritten.attempts) == ("pending", 1)
+    assert unwritten.due_at > clock.now()
+    assert sending.recover() == 1
+    assert states_of(broken) == {"pending": 1}
+
+
 def test_an_empty_or_uncounted_audience_is_not_started(app: Flask) -> None:
     empty = make_frozen([], state=EmailState.READY)
     with pytest.raises(NotSendable):
@@ -233,7 +323,12 @@ def make_tested(addresses: list[str]) -> Email:
     return email
 
 
-def test_the_rest_of_an_audience_gets_the_variant_that_won(app: Flask, sink: Sink) -> None:
+def test_the_rest_of_an_audience_gets_the_variant_that_won(
+    app: Flask, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two at a time, and no time for more: the next call goes on.
+    monkeypatch.setattr(deciding, "AT_ONCE", 2)
+    monkeypatch.setattr(deciding, "BUDGET_SECONDS", 0)
     email = make_tested(readers(10))
     sending.start(email.id, SYSTEM)
     db.session.commit()
@@ -246,6 +341,10 @@ def test_the_rest_of_an_audience_gets_the_variant_that_won(app: Flask, sink: Sin
     assert email.state is EmailState.SENDING
     with clock.frozen(clock.now() + timedelta(minutes=61)):
         keep_sending()
+        send_due()
+        assert len(sink.messages) == 6
+        for _ in range(3):
+            keep_sending()
         send_due()
     db.session.refresh(email)
     assert (email.ab_winner, email.state) == (2, EmailState.SENT)

@@ -29,7 +29,7 @@ from webapp.messaging.models import (
     SuppressionScope,
 )
 from webapp.messaging.queries import list_bounces, list_bounces_about
-from webapp.messaging.services.bouncing import Refusal, note_refusal, note_refusals
+from webapp.messaging.services.bouncing import Refusal, note_refusals
 from webapp.messaging.services.reports import receive_message
 
 BOB = "bob@example.com"
@@ -232,7 +232,7 @@ def test_a_refusal_is_judged_while_sending(session: Session) -> None:
             Refusal("d" * 32, "gone@example.com", "550 5.1.1 User unknown", now),
         ]
     )
-    note_refusal("a" * 32, "gone@example.com", "550 5.1.1 User unknown", now)
+    note_refusals([Refusal("a" * 32, "gone@example.com", "550 5.1.1 User unknown", now)])
     assert suppression() == ("gone@example.com", SuppressionScope.ALL, SuppressionReason.BOUNCE)
     assert db.session.scalar(select(func.count()).select_from(MailSuppression)) == 1
     assert len(bounces()) == 4

@@ -28,7 +28,6 @@ from webapp.messaging.services.senders import (
     edit_sender,
     make_default,
     sender_for,
-    usual_warmup,
 )
 
 NEWS = SenderDetails("Birch News", "News@BIRCH.example", reply_to="help@birch.example", per_day=500)
@@ -113,9 +112,3 @@ def test_the_warm_up_holds_until_its_end_and_then_the_day_alone(app: Flask) -> N
     assert limits(range(-1, 5)) == [50, 50, 100, 500, 500, 500]
     edit_sender(sender.id, replace(NEWS, per_day=None, **plan), OPERATOR)
     assert limits(range(2, 4)) == [1000, None]
-
-
-def test_the_usual_warm_up_doubles_from_fifty() -> None:
-    assert usual_warmup(1000) == [50, 100, 200, 400, 800]
-    assert usual_warmup(50) == []
-    assert usual_warmup()[-1] == 51_200

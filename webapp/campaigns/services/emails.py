@@ -237,7 +237,7 @@ def _check_times(details: EmailDetails) -> None:
     tested = len(details.variants) > 1 and details.ab_share not in (None, 100)
     if tested and details.in_recipients_zone:
         # Nobody could say who wins before the last clock on earth shows the time.
-        raise InvalidEmail("A test of variants can't go by the clock of each recipient. Choose one.")
+        raise InvalidEmail("A test of variants can't go by each recipient's clock. Choose one.")
     if details.ab_minutes < 1:
         raise InvalidEmail("The better variant is decided after a minute at least.")
 

@@ -74,7 +74,9 @@ def set_due_times(email_id: int, at: datetime) -> datetime | None:
     if email is None:
         raise NoSuchEmail
     give_room()
-    db.session.execute(text("SET LOCAL statement_timeout = '10min'"))
+    # Of a mail too new for the statistics the planner expects one recipient, and would look through
+    # everybody once for each of them.
+    db.session.execute(text("SET LOCAL statement_timeout = '10min'; SET LOCAL enable_nestloop = 0"))
     due = _due_by_recipient(email, at)
     db.session.execute(
         update(EmailRecipient)
@@ -87,6 +89,7 @@ def set_due_times(email_id: int, at: datetime) -> datetime | None:
         .values(due_at=due.c.due_at),
         execution_options={"synchronize_session": False},
     )
+    db.session.execute(text("SET LOCAL enable_nestloop = 1"))
     return db.session.scalar(
         select(func.min(EmailRecipient.due_at)).where(
             EmailRecipient.email_id == email_id,

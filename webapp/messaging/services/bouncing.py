@@ -97,11 +97,6 @@ def note(found: Sequence[tuple[Report, Match | None]], source: ReportSource) -> 
     return _write(rows, ours)
 
 
-def note_refusal(code: str, email: str, reply: str, at: datetime) -> None:
-    """Act on one refusal, as ``note_refusals`` does; flushes."""
-    note_refusals([Refusal(code, email, reply, at)])
-
-
 def note_refusals(refusals: Iterable[Refusal]) -> int:
     """Write down who was refused while mails were handed over, and act on it; flushes.
 

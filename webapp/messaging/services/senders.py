@@ -16,7 +16,6 @@ from webapp.messaging.models import MailSender
 from webapp.messaging.services.composing import checked_address, named_address
 
 MAX_NAME, MAX_RATE, MAX_DAYS = 100, 1_000_000_000, 366
-WARMUP_BEGINS, WARMUP_ENDS = 50, 100_000
 
 
 def _today() -> date:
@@ -58,19 +57,6 @@ class SenderDetails:
     domain_per_second: int | None = None
     warmup_from: date | None = None
     warmup: Sequence[int] = ()
-
-
-def usual_warmup(per_day: int | None = None) -> list[int]:
-    """Return a plan for an address nobody knows yet: 50 mails, and each day twice as many.
-
-    It ends before ``per_day`` is reached, or 100,000 where there is no such limit.
-    """
-    goal, plan = per_day or WARMUP_ENDS, []
-    mails = WARMUP_BEGINS
-    while mails < goal:
-        plan.append(mails)
-        mails *= 2
-    return plan
 
 
 def create_sender(details: SenderDetails, by: Actor) -> MailSender:

@@ -188,7 +188,7 @@ class _Passage:
             each = stop.recipient
             code = write_code(email_id, each.id, each.secret)
             leaving = write_leaving(plan.leaving_key, email_id, each.id)
-            letter = plan.letter(each.variant, each.tracked)
+            letter = letter_for(each.variant, each.tracked)
             try:
                 content = letter.render(Addressee(stop.address, code, leaving, each.fields), date)
             except Exception as error:

@@ -235,6 +235,17 @@ def close(lease_id: int, email_id: int, fates: Sequence[Fate]) -> None:
     lease.unknown = states[RecipientState.UNKNOWN]
     lease.ended_at = clock.now()
     db.session.flush()
+    if states[RecipientState.PENDING]:
+        _reopen(email_id)
+
+
+def _reopen(email_id: int) -> None:
+    """A sweep may have taken the lease for lost, and the mail for sent: then it goes on."""
+    done = update(Email).where(Email.id == email_id, Email.state == EmailState.SENT)
+    db.session.execute(
+        done.values(state=EmailState.SENDING, finished_at=None),
+        execution_options={"synchronize_session": False},
+    )
 
 
 def _write(email_id: int, lease_id: int, fates: Sequence[Fate]) -> Counter[str]:

@@ -128,8 +128,9 @@ def _resolved(words: str, write: Write, face: Face, sheet: Sheet) -> Iterable[st
             yield f"{face.base_url}/u/"
             yield _LEAVING
         elif part.name == marks.BROWSER:
+            # That page shows the way to leave, which a link to the shop must not give away.
             yield f"{face.base_url}/m/"
-            yield _CODE
+            yield _LEAVING
         else:
             yield part
 
