@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from tests.attacks.pages import Page
 from tests.factories.emails import code_of, make_frozen, recipient_of
-from webapp.campaigns.codes import write_code
+from webapp.campaigns.codes import write_leaving
 from webapp.campaigns.erased import erased_address
 from webapp.campaigns.models import Email, EmailState, TrackingOptOut
 from webapp.campaigns.services.archiving import PAGE_SIZE
@@ -128,11 +128,11 @@ def test_ones_own_copy_has_ones_own_words_and_way_out(
     alice = recipient_of(email, ALICE)
     alice.fields = {"first_name": "<i>Alice</i>"}
     session.commit()
-    code = code_of(alice)
-    answer = client.get(f"/m/{code}")
+    code, token = code_of(alice), leaving_token(email.id, alice.id)
+    answer = client.get(f"/m/{token}")
     assert "Hello &lt;i&gt;Alice&lt;/i&gt;" in answer.text
     assert f'href="http://localhost/c/{code}/1"' in answer.text
-    way_out = f"/u/{leaving_token(email.id, alice.id)}"
+    way_out = f"/u/{token}"
     assert f'href="http://localhost{way_out}"' in answer.text
     assert client.get(way_out).status_code == 200
     assert "/o/" not in answer.text
@@ -141,7 +141,7 @@ def test_ones_own_copy_has_ones_own_words_and_way_out(
     assert "sandbox" in answer.headers["Content-Security-Policy"]
     session.add(TrackingOptOut(email=ALICE))
     session.commit()
-    assert 'href="http://localhost/products"' in client.get(f"/m/{code}").text
+    assert 'href="http://localhost/products"' in client.get(f"/m/{token}").text
 
 
 def test_nobody_elses_copy_can_be_guessed(
@@ -149,18 +149,19 @@ def test_nobody_elses_copy_can_be_guessed(
 ) -> None:
     email = publish("own")
     alice = recipient_of(email, ALICE)
-    good = code_of(alice)
+    good = leaving_token(email.id, alice.id)
     guesses = [
-        write_code(email.id, alice.id, alice.secret ^ 1),
-        write_code(email.id, alice.id, 0),
-        write_code(email.id + 1, alice.id, alice.secret),
-        write_code(email.id, (1 << 64) - 1, alice.secret),
+        # A link to the shop is passed on to friends.
+        code_of(alice),
+        write_leaving(b"another key", email.id, alice.id),
+        leaving_token(email.id + 1, alice.id),
+        leaving_token(email.id, alice.id + 1000),
         good[:-1],
-        "a" * 32,
-        "é" * 32,
+        "a" * 45,
+        "é" * 45,
     ]
-    for code in guesses:
-        assert client.get(f"/m/{code}").status_code == 404
+    for token in guesses:
+        assert client.get(f"/m/{token}").status_code == 404
     assert client.get(f"/m/{good}").status_code == 200
     alice.address = erased_address(alice.id)
     session.commit()

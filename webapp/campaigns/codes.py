@@ -42,7 +42,10 @@ def read_code(text: str) -> Code | None:
 
 
 def write_leaving(key: bytes, email_id: int, recipient_id: int) -> str:
-    """Return the token that lets one person leave through one mail, signed with ``key``."""
+    """Return the token that lets one person leave through one mail, signed with ``key``.
+
+    It also opens their own copy of the mail, which shows it.
+    """
     return _write(_LEAVING.pack(email_id, recipient_id, _leaving_mark(key, email_id, recipient_id)))
 
 

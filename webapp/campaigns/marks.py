@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 CLICK, PIXEL, LEAVE, BROWSER = "@click", "@pixel", "@leave", "@browser"
 OURS = frozenset({CLICK, PIXEL, LEAVE, BROWSER})
-_MARK = re.compile(r"\{\{\s*(@?[A-Za-z_][A-Za-z0-9_]*)(?::(\d+))?\s*(?:\|([^{}]*))?\}\}")
+_MARK = re.compile(r"\{\{\s*(@?[A-Za-z_][A-Za-z0-9_]*)(?::([0-9]{1,9}))?\s*(?:\|([^{}]*))?\}\}")
 
 
 @dataclass(frozen=True, slots=True)

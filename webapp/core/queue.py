@@ -41,13 +41,16 @@ PENDING = "jobs_to_push"
 
 
 class Queue(StrEnum):
-    """The queues, in the order a worker empties them."""
+    """The queues, in the order a worker empties them.
+
+    Bulk comes last: a send calls itself again until it is over, which may take hours.
+    """
 
     CRITICAL = "critical"
     MAIL = "mail"
-    BULK = "bulk"
     TRACKING = "tracking"
     MAINTENANCE = "maintenance"
+    BULK = "bulk"
 
 
 class NoSuchJob(DomainError):

@@ -71,6 +71,7 @@ TABLE: Sequence[tuple[str, str, Any, int | None, set[str], str]] = (
     ("source", "is_not", ["import"], None, set(WILLING) - {"charlie"}, "wasn't met by"),
     ("joined", "within", 30, None, {"alice", "bob", "charlie"}, "in the last 30 days"),
     ("joined", "before", 200, None, {"erin"}, "more than 200 days ago"),
+    ("joined", "before", 10**12, None, set(), "more than 1000000000000 days ago"),
     ("member", "is", None, None, {"alice", "bob"}, "has an account"),
     ("member", "is_not", None, None, {"charlie", "dora", "erin"}, "has no account"),
     ("consent", "is", ["offers"], None, {"bob"}, "wants Offers"),
@@ -196,6 +197,7 @@ def test_an_address_is_one_person_and_only_a_living_one(session: Session, town: 
         ({"of": [{"field": "member", "op": "is", "days": 3}]}, "narrowed"),
         ({"of": [{"of": [{"of": [{"of": [{"of": []}]}]}]}]}, "nested 4 deep"),
         ({"of": [{"field": "member", "op": "is"}] * 51}, "at most 50"),
+        ({"of": [{"field": "tag", "op": "is", "value": ["a\0b"]}]}, "These are no rules"),
     ],
 )
 def test_rules_that_mean_nothing_are_refused(

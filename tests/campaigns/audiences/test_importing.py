@@ -206,6 +206,17 @@ def test_odd_lines_are_taken_with_a_note(session: Session) -> None:
     assert [line.line for line in report.notes.shown()] == [2, 2]
 
 
+def test_what_postgres_has_no_number_for_is_left_out(session: Session) -> None:
+    odd = '"{""a"": NaN, ""b"": 1e999, ""c"": 2}"'
+    deep = '"' + "[" * 90_000 + '"'
+    file = f"email,name,attributes\na@example.com,A\u2028B,{odd}\nb@example.com,,{deep}\n"
+    report = bring(file, keep=("attributes",))
+    known = prospects(session)
+    assert (known["a@example.com"].name, known["a@example.com"].attributes) == ("A B", {"c": 2})
+    assert known["b@example.com"].attributes == {}
+    assert [line.line for line in report.notes.shown()] == [2, 2, 3]
+
+
 def test_of_two_lines_the_stricter_counts(session: Session) -> None:
     file = "email,status\na@example.com,subscribed\na@example.com,unsubscribed\n"
     report = bring(file + "a@example.com,subscribed\n")

@@ -31,7 +31,8 @@ from tests.other_apps import MakeApp, create_quietly
 from tests.services import Addresses, Database
 from webapp.campaigns.codes import write_code
 from webapp.campaigns.models import EmailLink, TrackingKind
-from webapp.campaigns.services.tracking import forget_links, holding, links, publish_links, spool
+from webapp.campaigns.services.tracking import holding, links, publish_links, spool
+from webapp.campaigns.services.unsubscribing import choose_tracking
 from webapp.core import clock
 from webapp.core.config import Env
 from webapp.core.db import db
@@ -98,6 +99,18 @@ def test_who_asks_to_be_left_alone_is_led_on_and_not_noted(
     assert sent.ask(Ask(61, "open"), **{wish: "1"}).status_code == 200
     settle(timedelta(minutes=10))
     assert events_of(session) == []
+
+
+def test_who_chose_not_to_be_recorded_is_not_by_earlier_mails_either(
+    sent: Sent, session: Session
+) -> None:
+    sent.ask(Ask(60, "open"))
+    choose_tracking(ALICE, record=False)
+    session.commit()
+    assert sent.ask(Ask(61, "link:3")).location == f"{ELSEWHERE}3"
+    sent.ask(Ask(62, "link:3"), "bob@example.com")
+    drain()
+    assert [each.link for each in events_of(session)] == [3]
 
 
 def test_mail_providers_may_ask_as_often_as_they_like(sent: Sent, make_app: MakeApp) -> None:
@@ -231,8 +244,6 @@ def test_links_frozen_anew_are_found_anew(sent: Sent, session: Session) -> None:
     assert sent.ask(Ask(61, "link:3")).location == f"{ELSEWHERE}3"
     publish_links(sent.email.id)
     assert sent.ask(Ask(62, "link:3")).location == "https://elsewhere.example/new"
-    forget_links(sent.email.id)
-    assert redis_client().exists(links._key(sent.email.id)) == 0
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from tests.factories.orders import make_orders
 from tests.factories.sales import StripeDesk, make_shipping
 from webapp.campaigns.models import EmailOrder, EmailUnsubscribe, LeaveWay, OrderCredit, SendLease
 from webapp.campaigns.services import worth
+from webapp.campaigns.services.worth.crediting import CREDIT
 from webapp.core import clock
 from webapp.core.models import Job
 from webapp.messaging.models import MailTopic
@@ -73,6 +74,27 @@ def test_who_only_opened_is_told_apart_and_the_newest_mail_counts(
     assert (first.opened, first.orders, first.assisted_orders) == (1, 0, 0)
     assert (second.orders, second.assisted_orders) == (0, 1)
     assert (second.revenue, second.assisted_revenue) == ({}, {"usd": 7000})
+
+
+def test_a_click_that_was_long_on_its_way_is_owed_the_order_still(
+    sent: Sent, session: Session
+) -> None:
+    sent.ask(Ask(600, "open"))
+    settle(timedelta(minutes=20))
+    order_id = order_at(session, SENT_AT + timedelta(minutes=30))
+    worth.expect_credit(order_id)
+    jobs = session.scalars(select(Job).where(Job.path == CREDIT).order_by(Job.run_at)).all()
+    assert [round((job.run_at - clock.now()).total_seconds(), -1) for job in jobs] == [90, 3600]
+    assert worth.credit_order(order_id) is OrderCredit.OPEN
+    session.commit()
+    # It waited on a disk, with Redis away.
+    sent.ask(Ask(1200, "link:4"))
+    settle(timedelta(hours=1))
+    assert worth.credit_order(order_id) is OrderCredit.CLICK
+    session.commit()
+    (row,) = session.scalars(select(EmailOrder)).all()
+    assert (row.credit, row.link) == (OrderCredit.CLICK, 4)
+    assert row.acted_at == SENT_AT + timedelta(seconds=1200)
 
 
 def test_a_browser_that_a_mail_led_here_is_known_at_the_checkout(

@@ -93,6 +93,10 @@ def test_bodies(app: Flask, body: str, code: str) -> None:
     assert code in codes(f"{body}{rest}", format=EmailFormat.MARKDOWN if "](" in body else HTML)
 
 
+def test_a_body_that_names_fonts_without_end_is_checked_at_once(app: Flask) -> None:
+    assert "font_tiny" in codes("font:" * 50_000 + "font: 2px", format=HTML)
+
+
 def test_bodies_that_say_little(app: Flask) -> None:
     assert codes("") == {"empty"}
     assert codes("![A chair](/chair.png)") == {"pictures_alone"}

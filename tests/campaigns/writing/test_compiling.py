@@ -123,10 +123,31 @@ def test_nesting_without_end_is_refused_before_a_parser_falls_over(app: Flask) -
     deep = "<p>" * 50_000 + "</p>" * 50_000
     for format, body in [
         (EmailFormat.HTML, "<div>" * 100_000),
+        # None of these closes a <div> of HTML.
+        (EmailFormat.HTML, "<div/>" * 100_000),
+        (EmailFormat.HTML, "<div></x>" * 100_000),
+        (EmailFormat.HTML, "<div><!--</div>-->" * 50_000),
+        (EmailFormat.HTML, '<div a="</div>">' * 50_000),
+        (EmailFormat.HTML, "<div><table><td></div>" * 40_000),
+        (EmailFormat.HTML, "<ul><li>" * 90 + "</li></ul>" * 90),
         (EmailFormat.MJML, f"<mjml><mj-body><mj-text>{deep}</mj-text></mj-body></mjml>"),
     ]:
         with pytest.raises(UnreadableBody, match="deep"):
             compiled(body, format=format)
+    flat = "<!--[if mso]><table><td><![endif]--><p>Hi<br/><b>you</b><!-->" * 300
+    assert "Hi\nyou" in compiled(flat, format=EmailFormat.HTML).text
+    lists = "<ul><li>" * 60 + "Hi"
+    assert "- Hi" in compiled(lists, format=EmailFormat.HTML).text
+
+
+def test_what_takes_readers_of_patterns_forever_is_read_at_once(app: Flask) -> None:
+    with pytest.raises(UnreadableBody, match="doesn't begin"):
+        compiled("<!--a-->" * 60, format=EmailFormat.MJML)
+    assert compiled("<!--a-->" * 60 + MJML, format=EmailFormat.MJML).links
+    with pytest.raises(UnreadableBody, match="more than 1000 links"):
+        compiled("Hi", written_text=" ".join(f"https://x.example/{n}" for n in range(20_000)))
+    # No number of a link has so many digits.
+    assert "{{x:999" in compiled("{{x:" + "9" * 5000 + "}}").text
 
 
 @pytest.mark.parametrize(

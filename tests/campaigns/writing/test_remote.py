@@ -139,5 +139,7 @@ def test_checks_know_what_a_job_has_seen(
         asked = site.RequestHandlerClass.asked  # type: ignore[attr-defined]
         assert any("utm_source" in each for each in asked)
         check_links(email.id)
+        # One that its author threw away meanwhile.
+        check_links(email.id + 1)
     finally:
         bind(app, config, fork)

@@ -14,7 +14,7 @@ from webapp.campaigns.marks import Mark
 from webapp.campaigns.models import Email, EmailState, EmailType, EmailVariant
 from webapp.campaigns.services.audiences.people import everyone
 from webapp.campaigns.services.compiling import compile_variant, constants, fill, fill_line
-from webapp.campaigns.services.emails import EmailDetails, draft_of, get_email
+from webapp.campaigns.services.emails import get_email
 from webapp.core.db import db
 from webapp.core.shop import get_shop
 from webapp.core.state import current_config
@@ -48,11 +48,6 @@ def preview(email_id: int, number: int, address: str | None = None) -> Words:
     """
     email = get_email(email_id)
     return write_for(words_of(email, number), values_of(address))
-
-
-def preview_unsaved(details: EmailDetails, number: int, address: str | None = None) -> Words:
-    """Return what ``preview`` would, of what its author hasn't saved yet."""
-    return write_for(words_of(draft_of(details), number), values_of(address))
 
 
 def words_of(email: Email, number: int) -> Frozen:

@@ -52,14 +52,6 @@ def leaving_url(token: str) -> str:
     return f"{current_config().base_url.rstrip('/')}/u/{token}"
 
 
-def list_unsubscribe_headers(token: str) -> tuple[str, str]:
-    """Return the values of List-Unsubscribe (RFC 2369) and List-Unsubscribe-Post (RFC 8058).
-
-    Both belong among what DKIM signs (RFC 8058, section 4). There is no mailto: nobody reads it.
-    """
-    return f"<{leaving_url(token)}>", "List-Unsubscribe=One-Click"
-
-
 def read_leaving_token(token: str) -> tuple[int, int]:
     """Return the mail's and the recipient's number. Raises NoSuchLeavingLink for a forged one."""
     found = read_leaving(_keys(), token)

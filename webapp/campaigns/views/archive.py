@@ -53,11 +53,11 @@ def archived_mail(slug: str) -> Response:
     return answer
 
 
-@blueprint.get("/m/<code>")
+@blueprint.get("/m/<leaving>")
 @open_to(EVERYONE)
-def mail_in_browser(code: str) -> Response:
+def mail_in_browser(leaving: str) -> Response:
     """Answer with one recipient's own copy, for mail programs that show it badly."""
-    answer = _document(archiving.browser_html(code))
+    answer = _document(archiving.browser_html(leaving))
     answer.headers["Cache-Control"] = "no-store"
     answer.headers["Referrer-Policy"] = "no-referrer"
     answer.headers["X-Robots-Tag"] = "noindex"

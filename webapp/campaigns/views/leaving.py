@@ -29,10 +29,10 @@ def _counted() -> str:
     """Count each good link by itself: few machines of a provider press for all its customers."""
     key: str = (request.view_args or {}).get("leaving", "")
     try:
-        unsubscribing.read_leaving_token(key)
+        # Not the token itself: in capitals it would be another one.
+        return "{}/{}".format(*unsubscribing.read_leaving_token(key))
     except NoSuchLeavingLink:
         return counted_address()
-    return key
 
 
 @blueprint.get("/u/<leaving>")

@@ -23,7 +23,6 @@ from webapp.campaigns.services.audiences.sizing import (
     count_people,
     count_people_of,
     sample_people,
-    sample_people_of,
 )
 
 __all__ = [
@@ -45,6 +44,5 @@ __all__ = [
     "people_of",
     "read_rules",
     "sample_people",
-    "sample_people_of",
     "write_rules",
 ]

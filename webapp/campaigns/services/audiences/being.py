@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Subquery, exists, func, or_
 from webapp.accounts.models import ProspectSource
 from webapp.campaigns.models import PersonTag
 from webapp.campaigns.services.audiences.fields import Op, Question, Takes, offer
-from webapp.campaigns.services.audiences.rules import Condition
+from webapp.campaigns.services.audiences.rules import LONGEST_DAYS, Condition
 from webapp.campaigns.services.audiences.wanting import wants_any
 from webapp.core import clock
 from webapp.core.shop import get_shop
@@ -35,7 +35,8 @@ def _source(person: Subquery, condition: Condition) -> ColumnElement[bool]:
 
 
 def _joined(person: Subquery, condition: Condition) -> ColumnElement[bool]:
-    return person.c.joined_at >= clock.now() - timedelta(days=condition.number)
+    days = min(condition.number, LONGEST_DAYS)
+    return person.c.joined_at >= clock.now() - timedelta(days=days)
 
 
 def _member(person: Subquery, _: Condition) -> ColumnElement[bool]:

@@ -12,8 +12,10 @@ from webapp.campaigns.errors import InvalidRules
 
 MAX_CONDITIONS = 50
 MAX_DEPTH = 4
+LONGEST_DAYS = 36_500
 
-Word = Annotated[StrictStr, Field(min_length=1, max_length=200)]
+# Postgres takes no NUL, not even to look for it.
+Word = Annotated[StrictStr, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 Number = Annotated[StrictInt, Field(ge=0, le=10**12)]
 Value = Number | Annotated[tuple[Number | Word, ...], Field(max_length=500)]
 
@@ -38,7 +40,7 @@ class Condition(BaseModel):
     field: str
     op: str
     value: Value | None = None
-    days: Annotated[StrictInt, Field(ge=1, le=36_500)] | None = None
+    days: Annotated[StrictInt, Field(ge=1, le=LONGEST_DAYS)] | None = None
 
     @property
     def number(self) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Subquery, func, select, text
 
 from webapp.campaigns.models import Email, EmailType
-from webapp.campaigns.services.audiences.people import belongs, everyone, may_get, people, people_of
+from webapp.campaigns.services.audiences.people import belongs, everyone, may_get, people
 from webapp.campaigns.services.audiences.rules import EVERYBODY, Rules
 from webapp.campaigns.services.audiences.wanting import yeses
 from webapp.core.db import db
@@ -61,11 +61,6 @@ def sample_people(
 ) -> list[PersonView]:
     """Return a few of those who get a mail of this kind, by address."""
     return _sample(people(type_, topic, rules, exclude).subquery(), limit)
-
-
-def sample_people_of(email: Email, limit: int = SAMPLE) -> list[PersonView]:
-    """Return a few of those who get ``email``, by address."""
-    return _sample(people_of(email).subquery(), limit)
 
 
 def give_room() -> None:

@@ -22,7 +22,7 @@ PHRASES = re.compile(
     r"you won)\b!*",
     re.IGNORECASE,
 )
-FONT_SIZE = re.compile(r"font(?:-size)?\s*:[^;\"]*?(\d+)px", re.IGNORECASE)
+FONT_SIZE = re.compile(r"font(?:-size)?\s*:[^;\"]{0,80}?(\d+)px", re.IGNORECASE)
 WORD = re.compile(r"\w{2,}")
 
 

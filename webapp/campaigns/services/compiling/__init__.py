@@ -35,8 +35,6 @@ from webapp.core.db import db
 from webapp.core.shop import get_shop
 from webapp.core.state import current_config
 
-MAX_LINKS = 1000
-
 _inliner = css_inline.CSSInliner(load_remote_stylesheets=False, keep_at_rules=True)
 
 
@@ -180,8 +178,6 @@ def _compile(email: Email, variant: EmailVariant, first: int) -> Compiled:
     made = plain_text(content) if content is not None else ""
     text = lay_out_text(email, held.to_text(_own_text(variant, linker, held) or made))
     trap = linker.trap() if email.track_clicks and linker.links else None
-    if len(linker.links) > MAX_LINKS:
-        raise UnreadableBody(f"The body has more than {MAX_LINKS} links.")
     html = finish(email, held.to_html(_inline(tree)), trap)
     written = held.to_text(made)
     return Compiled(html, _tidy(text), linker.links, linker.anchors, pictures, written)

@@ -6,9 +6,11 @@ from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit, urlunsp
 
 import idna
 
+from webapp.campaigns.errors import UnreadableBody
 from webapp.campaigns.marks import BROWSER, CLICK, LEAVE, Mark, write
 from webapp.campaigns.services.compiling.held import Held
 
+MAX_LINKS = 1000
 ELSEWHERE = frozenset({"mailto", "tel", "sms"})
 KEPT = "%/:=&?~#+!$,;'@()*[]"
 
@@ -46,6 +48,7 @@ class Linker:
     held: Held
     links: list[Link] = field(default_factory=list)
     anchors: list[Anchor] = field(default_factory=list)
+    _first_to: dict[str, int] = field(default_factory=dict)
 
     def follow(self, href: str, words: str) -> str:
         """Return what stands in the mail instead of ``href``."""
@@ -62,9 +65,8 @@ class Linker:
             return url
         if not self.tracked:
             return anchor.url
-        for link in self.links:
-            if link.url == anchor.url:
-                return _mark(link.number)
+        if anchor.url in self._first_to:
+            return _mark(self._first_to[anchor.url])
         return self.follow(url, url)
 
     def trap(self) -> str:
@@ -86,8 +88,11 @@ class Linker:
     def _register(self, url: str) -> str:
         if not self.tracked:
             return url
+        if len(self.links) == MAX_LINKS:
+            raise UnreadableBody(f"The body has more than {MAX_LINKS} links.")
         number = self.first + len(self.links)
         self.links.append(Link(number, url))
+        self._first_to.setdefault(url, number)
         return _mark(number)
 
     def _read(self, href: str, words: str) -> Anchor:

@@ -7,7 +7,8 @@ import mrml
 
 from webapp.campaigns.errors import UnreadableBody
 
-BEGINNING = re.compile(r"\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<mjml\b", re.DOTALL)
+# A comment can be read in one way only, or many of them would be tried in all combinations.
+BEGINNING = re.compile(r"\s*(?:<\?xml[^>]*>\s*|<!--(?:(?!-->).)*-->\s*)*<mjml\b", re.DOTALL)
 POSITION = re.compile(r"position (\d+):(\d+)")
 OPTIONS = mrml.ParserOptions(include_loader=mrml.noop_loader())
 KNOWN = re.compile(

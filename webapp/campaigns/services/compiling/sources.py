@@ -12,8 +12,19 @@ from webapp.campaigns.errors import UnreadableBody
 from webapp.campaigns.models import EmailFormat
 from webapp.campaigns.services.compiling.mjml import render_mjml
 
-MAX_DEPTH = 250
-TAG = re.compile(r"<(/?)([a-z][a-z0-9-]*)([^<>]*)", re.IGNORECASE)
+MAX_DEPTH = 150
+# Sloppy authors forget some, and comments for Outlook hold halves of tables.
+MAX_OPEN = 1000
+# What HTML takes for a comment, or else for a tag with its attributes (WHATWG, 13.2.5). Each part
+# keeps what it took: there is no other way to read it, and none is tried.
+MARKUP = re.compile(
+    r"<!--(?>-?>|.*?--!?>|.*)|<[!?][^>]*+|</[^a-z>][^>]*+"
+    r"|<(/?)([a-z][^ \t\n\r\f/>]*+)"
+    r"(?>[ \t\n\r\f/]++"
+    r"|(?>=[^ \t\n\r\f/>=]*+|[^ \t\n\r\f/>=]++)"
+    r"(?>[ \t\n\r\f]*+=[ \t\n\r\f]*+(?>\"[^\"]*+\"?|'[^']*+'?|[^ \t\n\r\f>]++)?+)?+)*+",
+    re.IGNORECASE | re.DOTALL | re.ASCII,
+)
 EMPTY = frozenset(
     {"br", "hr", "img", "meta", "link", "input", "area", "base", "col", "embed", "source", "wbr"}
 )
@@ -65,6 +76,8 @@ def parse(document: str) -> LexborHTMLParser:
     refuse_nesting(document, EMPTY | CLOSED_BY_NEXT)
     tree = LexborHTMLParser(document)
     root = tree.root
+    if root is not None and _depth_of(root) > MAX_DEPTH:
+        raise _too_deep()
     if root is None or tree.body is None:
         tree = LexborHTMLParser("<p></p>")
         root = tree.root
@@ -85,20 +98,45 @@ def _clean(node: LexborNode) -> None:
 
 
 def refuse_nesting(source: str, uncounted: frozenset[str]) -> None:
-    """Raise UnreadableBody for elements so deep that parsers take minutes, or fall over.
+    """Raise UnreadableBody for so many open elements that parsers take minutes, or fall over.
 
-    It counts tags that must be closed, before anything else reads them.
+    It is asked before anything else reads them, and rather counts too many: a tag closes the last
+    one that was opened, or nothing, and ``<div/>`` is open, as HTML has it.
     """
-    depth = 0
-    for tag in TAG.finditer(source):
-        if tag.group(2).lower() in uncounted or tag.group(3).endswith("/"):
+    still_open: list[str] = []
+    for markup in MARKUP.finditer(source):
+        said = markup.group(2) or ""
+        # The Kelvin sign is no K to HTML.
+        name = said.lower() if said.isascii() else said
+        if not name or name in uncounted:
             continue
-        depth = max(depth - 1, 0) if tag.group(1) else depth + 1
-        if depth > MAX_DEPTH:
-            raise UnreadableBody(
-                f"The body holds elements nested more than {MAX_DEPTH} deep: something is "
-                "probably never closed."
-            )
+        if not markup.group(1):
+            still_open.append(name)
+        elif still_open and still_open[-1] == name:
+            still_open.pop()
+        if len(still_open) > MAX_OPEN:
+            raise _too_deep()
+
+
+def _too_deep() -> UnreadableBody:
+    return UnreadableBody(
+        f"The body holds elements nested more than {MAX_DEPTH} deep: something is probably never "
+        "closed."
+    )
+
+
+def _depth_of(root: LexborNode) -> int:
+    node, depth, deepest = root, 0, 0
+    while True:
+        if node.first_child is not None:
+            node, depth = node.first_child, depth + 1
+            deepest = max(deepest, depth)
+            continue
+        while node.next is None:
+            if depth <= 1 or node.parent is None:
+                return deepest
+            node, depth = node.parent, depth - 1
+        node = node.next
 
 
 def render_markdown(body: str) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -235,7 +236,7 @@ class LineReader:
             return {}
         try:
             given = json.loads(said)
-        except ValueError:
+        except (ValueError, RecursionError):
             given = None
         if not isinstance(given, dict):
             self._note("The attributes are no JSON object, and are left out.")
@@ -245,7 +246,7 @@ class LineReader:
             name = variable_of(key)
             if name and isinstance(value, str):
                 kept[name] = self._text(value, f"attribute “{key[:40]}”")
-            elif name and isinstance(value, int | float):
+            elif name and isinstance(value, int | float) and math.isfinite(value):
                 kept[name] = value
             elif value is not None:
                 self._note(f"The attribute “{key[:40]}” is no single value, and is left out.")

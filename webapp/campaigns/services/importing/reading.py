@@ -1,6 +1,7 @@
 """The bytes of a CSV file into records, whatever program wrote them."""
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -58,7 +59,8 @@ def _candidates(content: bytes) -> Iterator[str]:
 def records(text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield (line, cells), the heading first. Raises UnreadableImport."""
     csv.field_size_limit(MAX_CELL)
-    lines = text.splitlines(keepends=True)
+    # Not by splitlines(): to it a name with an odd space in it would be two lines.
+    lines = list(io.StringIO(text, newline=""))
     first = next((line for line in lines if line.strip()), "")
     reader = csv.reader(lines, delimiter=max(DELIMITERS, key=first.count), strict=True)
     line = 1

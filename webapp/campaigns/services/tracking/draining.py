@@ -19,13 +19,14 @@ from sqlalchemy import (
     bindparam,
     column,
     delete,
+    exists,
     func,
     literal,
     select,
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from webapp.campaigns.models import EmailRecipient, TrackingEvent
+from webapp.campaigns.models import EmailRecipient, TrackingEvent, TrackingOptOut
 from webapp.campaigns.services import streams
 from webapp.campaigns.services.streams import Batch
 from webapp.campaigns.services.tracking import spool
@@ -82,7 +83,8 @@ def take_turn() -> bool:
 def write(events: Sequence[Event]) -> int:
     """Insert the events that aren't there yet, in one statement; returns how many were new.
 
-    Made-up codes and those of people who were erased fall out: no recipient has their secret.
+    Made-up codes and those of people who were erased fall out: no recipient has their secret. So
+    do mails from before their reader chose not to be recorded.
     """
     if not events:
         return 0
@@ -133,6 +135,7 @@ def _insert() -> Any:
             & (EmailRecipient.id == sent.c.recipient_id)
             & (EmailRecipient.secret == sent.c.secret),
         )
+        .where(~exists().where(TrackingOptOut.email == EmailRecipient.address))
         # One order for all, so that two who write the same events don't lock each other out.
         .order_by(sent.c.event_id)
     )

@@ -85,15 +85,6 @@ def publish_links(email_id: int) -> None:
     _put_into_redis(email_id, _rows(email_id))
 
 
-def forget_links(email_id: int) -> None:
-    """Take back what was published: the mail is a draft again, or gone."""
-    _maps().by_email.pop(email_id, None)
-    try:
-        redis_client().delete(_key(email_id))
-    except RedisError as error:
-        logger.warning("links not forgotten", extra={"why": type(error).__name__})
-
-
 def _renew(maps: _Maps, email_id: int, known: _Map | None, now: float) -> _Map:
     if known is not None:
         # The others go on with what is known while one asks.

@@ -5,6 +5,7 @@ the same place or the same program, is that machine too. Verdicts depend on fact
 earlier verdicts, so judging again with more events gives what judging once with all would have.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -60,8 +61,10 @@ def decide(delivery: Delivery, events: Iterable[Seen]) -> dict[int, str]:
         for event in ordered
         if event.kind is not TrackingKind.OPEN and verdicts[event.id] != "agent"
     ]
+    bursts = _bursts(clicks, delivery)
     for event in clicks:
-        verdicts[event.id] = verdicts[event.id] or _among(event, clicks, delivery)
+        if not verdicts[event.id] and event.id in bursts:
+            verdicts[event.id] = "burst"
     machines = [event for event in clicks if _is_loud(event, verdicts[event.id])]
     for event in ordered:
         if not verdicts[event.id] and _came_along(event, machines):
@@ -82,24 +85,33 @@ def _alone(event: Seen, delivery: Delivery) -> str:
     return "at_once" if event.at - delivery.sent_at < limit else ""
 
 
-def _among(event: Seen, clicks: Sequence[Seen], delivery: Delivery) -> str:
-    if _is_one_of(event, clicks, BURST, BURST_LINKS):
-        return "burst"
-    if _is_one_of(event, clicks, VOLLEY, VOLLEY_LINKS):
-        return "burst"
-    if delivery.links >= 2 and _is_one_of(event, clicks, SWEEP, delivery.links):
-        return "burst"
-    return ""
+def _bursts(clicks: Sequence[Seen], delivery: Delivery) -> set[int]:
+    """Return the ids of clicks that came faster than anybody reads."""
+    found = _within(clicks, BURST, BURST_LINKS) | _within(clicks, VOLLEY, VOLLEY_LINKS)
+    if delivery.links >= 2:
+        found |= _within(clicks, SWEEP, delivery.links)
+    return found
 
 
-def _is_one_of(event: Seen, clicks: Sequence[Seen], span: timedelta, count: int) -> bool:
-    """Whether ``count`` different links, the event's among them, were followed within ``span``."""
-    near = [click for click in clicks if abs(click.at - event.at) <= span]
-    for first in near:
-        window = [click for click in near if first.at <= click.at <= first.at + span]
-        if event in window and len({click.link for click in window}) >= count:
-            return True
-    return False
+def _within(clicks: Sequence[Seen], span: timedelta, count: int) -> set[int]:
+    """Return the ids of clicks that are among ``count`` different links followed within ``span``.
+
+    A window moves over the clicks, which are sorted by time, once: somebody may follow one link
+    hundreds of times.
+    """
+    found: set[int] = set()
+    links: Counter[int | None] = Counter()
+    end = 0
+    for begin, first in enumerate(clicks):
+        while end < len(clicks) and clicks[end].at - first.at <= span:
+            links[clicks[end].link] += 1
+            end += 1
+        if len(links) >= count:
+            found.update(click.id for click in clicks[begin:end])
+        links[first.link] -= 1
+        if not links[first.link]:
+            del links[first.link]
+    return found
 
 
 def _is_loud(event: Seen, verdict: str) -> bool:

@@ -26,8 +26,9 @@ from webapp.orders.models import Checkout, Order
 
 CREDIT = "jobs.campaigns.credit_order"
 COUNTS = timedelta(days=5)
-# By then the click that led to the order has been judged.
-WAIT = timedelta(seconds=90)
+# By the first the click that led to the order has been judged; by the second also one that waited
+# on a web server's disk, with Redis away, or behind many others.
+LOOKS = {"credit": timedelta(seconds=90), "credit-late": timedelta(hours=1)}
 
 
 def expect_credit(order_id: int) -> None:
@@ -38,18 +39,22 @@ def expect_credit(order_id: int) -> None:
     order = db.session.get(Order, order_id)
     if order is None or not db.session.scalar(select(exists(_recipients(order)))):
         return
-    enqueue(
-        CREDIT,
-        order_id,
-        queue=Queue.TRACKING,
-        subject=f"order:{order_id}",
-        key=f"credit:{order_id}",
-        run_at=clock.now() + WAIT,
-    )
+    for look, wait in LOOKS.items():
+        enqueue(
+            CREDIT,
+            order_id,
+            queue=Queue.TRACKING,
+            subject=f"order:{order_id}",
+            key=f"{look}:{order_id}",
+            run_at=clock.now() + wait,
+        )
 
 
 def credit_order(order_id: int) -> OrderCredit | None:
-    """Note the mail that an order is owed to, if any; flushes. Once noted it stays."""
+    """Note the mail that an order is owed to, if any; flushes.
+
+    Once noted it stays, but for a click that was heard of after the open.
+    """
     order = db.session.get(Order, order_id)
     if order is None:
         return None
@@ -132,5 +137,12 @@ def _note(order_id: int, credit: OrderCredit, event: TrackingEvent) -> None:
         "link": event.link,
         "acted_at": event.at,
     }
-    db.session.execute(insert(EmailOrder).values(values).on_conflict_do_nothing())
+    statement = insert(EmailOrder).values(values)
+    statement = statement.on_conflict_do_update(
+        index_elements=["order_id"],
+        set_={name: statement.excluded[name] for name in values if name != "order_id"},
+        where=(EmailOrder.credit == OrderCredit.OPEN)
+        & (statement.excluded.credit == OrderCredit.CLICK),
+    )
+    db.session.execute(statement)
     db.session.flush()
