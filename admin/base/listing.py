@@ -36,6 +36,7 @@ class Listing(Guarded, FlaskAdminModelView):
 
     noun: ClassVar[str] = ""
     intro: ClassVar[str] = ""
+    empty: ClassVar[str] = "Nothing here yet."
     columns: ClassVar[Sequence[Column]] = ()
     facts: ClassVar[Sequence[Column]] = ()
     filters: ClassVar[Sequence[Filter]] = ()

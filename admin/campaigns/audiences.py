@@ -57,11 +57,12 @@ class Audiences(Room):
     """Saved rules over what people bought, opened, said and are."""
 
     noun = "audience"
+    empty = "None yet. Without an audience a mail goes to everybody who wants it."
     may_create = EDIT
     may_edit = EDIT
     added = changed = None  # the service records it
     form = AudienceForm
-    intro = "Who belongs to an audience is asked anew for each mail, right before it goes out."
+    intro = "Who belongs to an audience is asked anew for each mail, as soon as that is made ready."
     search_hint = "Name"
     clashes: ClassVar[dict[str, str]] = {
         "uq_audience_name": "There is an audience of that name already.",

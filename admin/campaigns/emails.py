@@ -43,6 +43,7 @@ class Emails(EditorPages):
     """Mails to many, from draft to sent."""
 
     noun = "email"
+    empty = "No mail yet. Add one: nothing goes out before you say so."
     may_create = EDIT
     may_edit = EDIT
     added = changed = None  # the service records it

@@ -14,6 +14,8 @@ from webapp.campaigns.services.compiling import constants, fill
 
 PLACE = "#click-"
 NUMBER = re.compile(r"#click-([0-9]{1,5})")
+# Of the mail's frame, in pixels: what stands around the words, a picture, and where it scrolls.
+AROUND, PICTURE, TALLEST = 120, 220, 960
 # Inline, as a mail's own sheet could take hold of any class. The share is also in the depth of
 # the colour; the words stay readable on both ends of it.
 BADGE = (
@@ -42,6 +44,13 @@ def draw(html: str, clicked: Mapping[int, Clicked]) -> str:
             _pin(link, one)
     document = tree.html or ""
     return document if document[:9].lower() == "<!doctype" else f"<!DOCTYPE html>{document}"
+
+
+def height_of(html: str, text: str) -> int:
+    """Return about how tall a mail is, in pixels: from outside nobody can measure it."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    words = sum(24 * -(-len(line) // 60) + 14 for line in lines)
+    return min(AROUND + words + PICTURE * html.count("<img"), TALLEST)
 
 
 def answer(html: str) -> Response:

@@ -2,16 +2,24 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from textwrap import shorten
 from typing import Any
 
 from flask import request, url_for
 from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select
+from sqlalchemy.orm import load_only
 
 from admin.accounts.dossier import consents_of, mails_of
-from admin.base import Column, Filter, Link, Room, action, page
+from admin.base import Column, Filter, Link, action, page
 from admin.campaigns.progress import GONE_OUT
 from admin.campaigns.story import orders_of, tell
-from admin.campaigns.whereabouts import list_sent, people_links, suppression_of
+from admin.campaigns.tagging import TagPages
+from admin.campaigns.whereabouts import (
+    list_sent,
+    people_links,
+    suppression_of,
+    typed_address,
+)
 from webapp.accounts.permissions import Permission
 from webapp.accounts.views.guard import actor
 from webapp.campaigns.codes import read_code
@@ -25,12 +33,14 @@ from webapp.campaigns.models import (
 )
 from webapp.campaigns.services import audiences, sending
 from webapp.campaigns.services.emails import LETTERS
+from webapp.campaigns.services.tags import tags_of
 from webapp.core.db import db
 from webapp.core.errors import DomainError
 
 KEY = re.compile(r"([0-9]{1,19})-([0-9]{1,19})")
 MAX_BIGINT = 2**63 - 1
 MAILS = 200
+MOST_SAID = 70
 STUCK = (RecipientState.FAILED, RecipientState.UNKNOWN)
 # One that is paused or cancelled sends nothing, also not to one more.
 REPEATABLE = (EmailState.SENDING, EmailState.SENT, EmailState.AUTOMATED)
@@ -77,9 +87,18 @@ def _may_repeat(row: EmailRecipient) -> bool:
     return row.state in STUCK and db.session.get_one(Email, row.email_id).state in REPEATABLE
 
 
+def _state_of(row: EmailRecipient) -> RecipientState | EmailState:
+    """Whoever a cancelled mail had not come to waits for nothing any more."""
+    waits = row.state is RecipientState.PENDING
+    over = waits and db.session.get_one(Email, row.email_id).state is EmailState.CANCELLED
+    return EmailState.CANCELLED if over else row.state
+
+
 def _words_of_trouble(row: EmailRecipient) -> str | None:
     """What a server says of a mail that it takes is the same in every row."""
-    return None if row.state is RecipientState.SENT else row.smtp_reply
+    if row.state is RecipientState.SENT or not row.smtp_reply:
+        return None
+    return shorten(row.smtp_reply, MOST_SAID, placeholder=" …")
 
 
 def _state_titles() -> list[tuple[str, str]]:
@@ -87,10 +106,11 @@ def _state_titles() -> list[tuple[str, str]]:
     return [("trouble", "Failed or unknown"), *titles]
 
 
-class Recipients(Room):
+class Recipients(TagPages):
     """One row per mail and address, whatever became of it."""
 
     noun = "recipient"
+    empty = "Nobody yet. A mail gets its recipients when it is made ready."
     may_see = Permission.MEMBERS_VIEW
     intro = (
         "Unknown means that a worker was lost while handing the mail over: it may have arrived, so"
@@ -100,9 +120,8 @@ class Recipients(Room):
     columns = (
         Column("address", "Address"),
         Column("email", "Mail", "link"),
-        Column("state", "State", "pill"),
-        Column("attempts", "Tries", "number"),
-        Column("smtp_reply", "Server said", "short", _words_of_trouble),
+        Column("state", "State", "pill", _state_of),
+        Column("smtp_reply", "Server said", read=_words_of_trouble),
         Column("sent_at", "Sent", "moment"),
         Column("opened_at", "Opened", "moment"),
         Column("clicked_at", "Clicked", "moment"),
@@ -121,6 +140,7 @@ class Recipients(Room):
     )
     # The order of the primary key: a page of a million rows is read from its index.
     default_order = (EmailRecipient.email_id.desc(), EmailRecipient.id.desc())
+    list_template = "admin/campaigns/many.html"
     details_template = "admin/campaigns/recipient.html"
 
     def get_pk_value(self, model: EmailRecipient) -> str:
@@ -147,9 +167,13 @@ class Recipients(Room):
     def gather(self, rows: Sequence[EmailRecipient]) -> Mapping[Any, Mapping[str, Any]]:
         """What a row shows beside itself is its mail's name, so the mail's key will do."""
         ids = {row.email_id for row in rows}
-        shown = select(Email.id, Email.name, Email.state).where(Email.id.in_(ids))
-        found = db.session.execute(shown)
-        return {key: {"email": Link(name, _page_of(key, state))} for key, name, state in found}
+        shown = load_only(Email.name, Email.state, raiseload=True)
+        found = db.session.scalars(select(Email).where(Email.id.in_(ids)).options(shown))
+        return {
+            # With the mail itself, as the session forgets what nobody holds.
+            mail.id: {"email": Link(mail.name, _page_of(mail.id, mail.state)), "of": mail}
+            for mail in found
+        }
 
     def title_of(self, row: EmailRecipient) -> str:
         return row.address
@@ -172,6 +196,7 @@ class Recipients(Room):
             "people": people_links(row.address),
             "suppressed": suppression_of(row.address),
             "consents": consents_of(row.address),
+            "tags": tags_of(row.address),
             "orders": orders_of(row),
         }
 
@@ -191,23 +216,23 @@ class Recipients(Room):
     @page("/why/")
     def why(self) -> str:
         """Say for any address whether it gets a mail, and all that it ever got."""
-        typed = request.args.get("address", "").replace("\0", "").strip()[:320]
+        address = typed_address(request.args.get("address", ""))
         chosen = request.args.get("email", "")
         choices = mail_choices()
         found: dict[str, Any] = {}
-        if typed:
-            address = typed.lower()
+        if address:
             found = {
                 "sent": list_sent(address),
                 "mails": mails_of(None, address),
                 "suppressed": suppression_of(address),
                 "consents": consents_of(address),
+                "tags": tags_of(address),
                 "people": people_links(address),
             }
             if chosen in dict(choices):
                 found |= _explained(int(chosen), address)
         html: str = self.render(
-            "admin/campaigns/why.html", address=typed, chosen=chosen, choices=choices, **found
+            "admin/campaigns/why.html", address=address, chosen=chosen, choices=choices, **found
         )
         return html
 

@@ -27,6 +27,7 @@ class Results(Room):
     """Mails that went out, with what came back."""
 
     noun = "result"
+    empty = "No mail went out yet. The figures of one begin as soon as it does."
     intro = (
         "Opened and clicked are people; what mail programs and scanners did by themselves is"
         " counted apart. Orders are those within five days of a click."
@@ -98,9 +99,11 @@ class Results(Room):
 
     def detail(self, row: Email) -> dict[str, Any]:
         outcome, currency = outcomes_of([row])[row.id], get_shop().currency
+        words = db.session.get(EmailVariant, (row.id, _variant(row)))
         return {
             "outcome": outcome,
             "report": report_of(row, _variant(row)),
+            "tall": link_map.height_of(words.html, words.text) if words else None,
             "currency": currency,
             "each": each_in_words(outcome, currency),
             "variant": _variant(row),

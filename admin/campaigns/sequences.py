@@ -13,6 +13,7 @@ from wtforms.validators import InputRequired, Length
 from admin.base import Column, Filter, action, page
 from admin.base.listing import COUNT_LIMIT
 from admin.campaigns.steps import EDIT, UNITS, StepActions, wait_of
+from admin.campaigns.whereabouts import typed_address
 from admin.fields import one_line
 from webapp.accounts.permissions import Permission
 from webapp.accounts.views.guard import actor
@@ -70,6 +71,7 @@ class Sequences(StepActions):
     """Rows of mails after an event."""
 
     noun = "sequence"
+    empty = "None yet. A sequence greets people who register, subscribe or buy."
     may_create = EDIT
     may_edit = EDIT
     added = changed = None  # the service records it
@@ -211,7 +213,7 @@ class Sequences(StepActions):
         number = max(1, int(at)) if at.isascii() and at.isdigit() and len(at) < 7 else 1
         number = min(number, COUNT_LIMIT // SHOWN)
         chosen = request.args.get("state", "")
-        address = request.args.get("address", "").replace("\0", "").strip().lower()[:320]
+        address = typed_address(request.args.get("address", ""))
         where = [SequenceRun.sequence_id == row.id]
         if chosen in set(RunState):
             where.append(SequenceRun.state == RunState(chosen))

@@ -245,7 +245,7 @@ def _sentence(row: Email) -> str:
         case EmailState.CANCELLED:
             return "It was cancelled: whoever had not got it by then never will."
         case _:
-            return f"It went to {people}."
+            return f"It went to {number_of_people(sending.progress(row.id).sent)}."
 
 
 def _sentence_of_ready(row: Email, people: str) -> str:

@@ -42,6 +42,11 @@ class Suppressed:
     at: Any
 
 
+def typed_address(text: str) -> str:
+    """Return an address as it is kept, of what was typed or pasted."""
+    return text.replace("\0", "").strip().lower()[:320]
+
+
 def list_sent(address: str) -> Sequence[SentMail]:
     """Return the newest mails of campaigns to an address, the newest first."""
     rows = db.session.execute(

@@ -55,6 +55,7 @@ class Bounces(Room):
     """Reports that a mail was not delivered, or not wanted."""
 
     noun = "bounce"
+    empty = "Nothing came back yet."
     may_see = Permission.MEMBERS_VIEW
     intro = (
         "What other servers reported about our mails. A hard bounce or a complaint stops mails to"

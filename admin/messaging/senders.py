@@ -157,6 +157,7 @@ class Senders(Room):
     """Addresses of the shop that campaigns come from."""
 
     noun = "sender"
+    empty = "None yet: mails come from the shop itself."
     may_create = Permission.SETTINGS_EDIT
     may_edit = Permission.SETTINGS_EDIT
     added = changed = None  # the service records it

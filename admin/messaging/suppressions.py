@@ -1,5 +1,6 @@
 """The room of suppressions: addresses that get no mail, why, and since when."""
 
+from textwrap import shorten
 from typing import Any
 
 from flask import Response, flash, redirect, request, stream_with_context
@@ -63,6 +64,7 @@ class Suppressions(Room):
     """Addresses that must not be written to."""
 
     noun = "suppression"
+    empty = "None yet. Bounces and complaints come here by themselves."
     may_see = Permission.MEMBERS_VIEW
     may_create = Permission.SUPPRESSION_EDIT
     added = None  # the service records it
@@ -73,11 +75,18 @@ class Suppressions(Room):
         Column("email", "Address"),
         Column("scope", "Gets none of", "text", lambda row: SCOPES[row.scope]),
         Column("reason", "Why", "text", lambda row: REASONS[row.reason]),
-        Column("detail", "Note", "short"),
+        Column("detail", "Note", read=lambda row: shorten(row.detail, 80, placeholder=" …")),
         Column("source", "Known from"),
         Column("at", "Since", "moment", sort=MailSuppression.id),
     )
-    facts = columns
+    facts = (
+        Column("email", "Address"),
+        Column("scope", "Gets none of", "text", lambda row: SCOPES[row.scope]),
+        Column("reason", "Why", "text", lambda row: REASONS[row.reason]),
+        Column("detail", "Note"),
+        Column("source", "Known from"),
+        Column("at", "Since", "moment"),
+    )
     filters = (
         Filter(
             "scope",

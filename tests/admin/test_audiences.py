@@ -177,6 +177,7 @@ def test_a_used_audience_stays_and_an_unused_one_goes_once(
     page = words(owner.get(f"{ROOM}details/?id={row.id}").text)
     assert "Everybody who is tagged gold or silver" in page
     assert "Spring news" in page
+    assert f'action="{ROOM}remove/"' not in owner.get(f"{ROOM}details/?id={row.id}").text
     assert "is used by “Spring news”" in words(act(owner, f"{ROOM}remove/", id=row.id))
     draft = session.merge(draft)
     draft.audience_id = None

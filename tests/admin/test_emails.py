@@ -324,6 +324,43 @@ def test_a_mail_goes_back_to_draft(owner: FlaskClient, session: Session) -> None
     assert 'id="editor"' in owner.get(page_of(email)).text
 
 
+def test_a_mail_to_nobody_is_not_offered_to_be_sent(owner: FlaskClient, session: Session) -> None:
+    email = make_frozen([], state=EmailState.READY)
+    page = owner.get(page_of(email)).text
+    assert "Nobody would get it" in page
+    assert "/admin/emails/start/" not in page
+    assert "/admin/emails/schedule/" not in page
+    assert "/admin/emails/back-to-draft/" in page
+
+
+def test_a_mail_that_did_not_go_at_its_time_says_so(owner: FlaskClient, session: Session) -> None:
+    email = make_frozen([ALICE], state=EmailState.READY)
+    email.state, email.scheduled_at = EmailState.SCHEDULED, clock.now() - timedelta(hours=1)
+    session.commit()
+    page = owner.get(page_of(email)).text
+    assert "something keeps it back" in page
+    assert f'href="/admin/recipients/?email={email.id}">See who that is' in page
+    email.scheduled_at = datetime(2050, 1, 2, 3, 4, tzinfo=UTC)
+    session.commit()
+    assert 'value="2050-01-02T03:04"' in owner.get(page_of(email)).text
+
+
+def test_a_second_sending_is_offered_where_somebody_may_not_have_opened(
+    owner: FlaskClient, session: Session
+) -> None:
+    email, now = make_frozen([ALICE], state=EmailState.SENT), clock.now()
+    offer = "/admin/emails/resend/"
+    assert offer not in owner.get(page_of(email)).text
+    session.add(
+        SendLease(email_id=email.id, machine="", size=1, sent=1, expires_at=now, ended_at=now)
+    )
+    session.commit()
+    assert offer in owner.get(page_of(email)).text
+    email.track_opens = email.track_clicks = False
+    session.commit()
+    assert offer not in owner.get(page_of(email)).text
+
+
 def test_a_time_is_of_the_shops_clock(owner: FlaskClient, session: Session) -> None:
     session.add(CampaignSettings(id=1, time_zone="America/New_York"))
     session.commit()

@@ -127,6 +127,7 @@ POSTS = {
     "/admin/audiences/count/": FROM_MANAGER,
     "/admin/audiences/remove/": FROM_MANAGER,
     "/admin/recipients/send-once-more/": FROM_MANAGER,
+    "/admin/recipients/tags/": FROM_MANAGER,
     "/admin/imports/": FROM_MANAGER,
     "/admin/suppressions/new/": FROM_MANAGER,
     "/admin/suppressions/remove/": FROM_MANAGER,

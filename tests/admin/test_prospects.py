@@ -6,11 +6,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from tests.admin.conftest import DOOR, act, counting, make_order
+from tests.admin.conftest import DOOR, Enter, act, counting, make_order
 from tests.admin.people import add_consent, make_message, make_prospect, member_of
 from tests.admin.rows import add_mail
 from tests.factories.people import make_user
-from webapp.accounts.models import PersonNote, Prospect, ProspectSource
+from webapp.accounts.models import PersonNote, Prospect, ProspectSource, Role
 from webapp.core import clock
 from webapp.core.models import AuditEntry
 
@@ -53,6 +53,12 @@ def test_the_page_tells_orders_mails_consent_messages_and_notes(
     assert session.scalars(select(PersonNote.prospect_id)).one() == prospect.id
     deed = session.scalars(select(AuditEntry).where(AuditEntry.action == "prospect.noted")).one()
     assert deed.subject == f"prospect:{prospect.id}"
+
+
+def test_the_list_leads_those_who_may_to_the_import(enter: Enter) -> None:
+    assert 'href="/admin/imports/">Import' in enter(Role.MANAGER).get("/admin/prospects/").text
+    main = enter(Role.STAFF).get("/admin/prospects/").text.split("<main")[1]
+    assert "/admin/imports/" not in main
 
 
 def test_a_converted_one_leads_to_the_member(owner: FlaskClient, session: Session) -> None:

@@ -5,10 +5,11 @@ import uuid
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from tests.admin.conftest import DOOR, Enter, act, counting, make_order
+from tests.admin.people import make_prospect
 from tests.factories.emails import code_of, make_frozen, recipient_of
 from webapp.accounts.models import Role
 from webapp.campaigns.models import (
@@ -20,6 +21,7 @@ from webapp.campaigns.models import (
     LeaveReason,
     LeaveWay,
     OrderCredit,
+    PersonTag,
     RecipientState,
     TrackingEvent,
     TrackingKind,
@@ -184,6 +186,68 @@ def test_the_story_of_a_recipient_tells_machines_from_people_and_ends_at_the_ord
     ):
         assert told in page, told
     assert f'href="/admin/orders/details/?id={order.id}"' in page
+
+
+def test_a_servers_words_are_listed_where_a_mail_was_not_plainly_sent(
+    owner: FlaskClient, email: Email
+) -> None:
+    page = owner.get(ROOM).text
+    assert "550 no such user" in page
+    assert "250 ok queued" not in page
+
+
+def test_recipients_lead_to_their_mail_also_before_it_goes_out(
+    owner: FlaskClient, session: Session, email: Email
+) -> None:
+    ready = make_frozen([ALICE], state=EmailState.READY)
+    ready.name = "Not gone yet"
+    session.commit()
+    page = owner.get(f"{ROOM}?email={ready.id}").text
+    assert addresses(page) == [ALICE]
+    for key, room in ((ready.id, "emails"), (email.id, "results")):
+        target = f"/admin/{room}/details/?id={key}"
+        assert f'href="{target}"' in owner.get(f"{ROOM}?email={key}").text
+        assert owner.get(target).status_code == 200
+    story = owner.get(f"{ROOM}details/?id={key_of(recipient_of(ready, ALICE))}").text
+    assert f'href="/admin/emails/details/?id={ready.id}"' in story
+
+
+@pytest.mark.parametrize("state", [EmailState.PAUSED, EmailState.CANCELLED])
+def test_nothing_is_offered_once_more_of_a_mail_that_is_held_or_over(
+    owner: FlaskClient, session: Session, email: Email, state: EmailState
+) -> None:
+    session.get_one(Email, email.id).state = state
+    session.commit()
+    page = owner.get(f"{ROOM}details/?id={key_of(recipient_of(email, BOB))}").text
+    assert f'action="{ROOM}send-once-more/"' not in page
+    alice = recipient_of(email, ALICE)
+    alice.state = RecipientState.PENDING
+    session.commit()
+    waits = "Pending" if state is EmailState.PAUSED else "Cancelled"
+    assert f'<span class="pill ">{waits}</span>' in owner.get(f"{ROOM}?email={email.id}").text
+
+
+def test_somebody_we_know_is_tagged_on_the_page_about_their_address(
+    enter: Enter, session: Session, email: Email
+) -> None:
+    make_prospect(ALICE)
+    manager, why = enter(Role.MANAGER), f"{ROOM}why/?address={ALICE}"
+    told = act(manager, f"{ROOM}tags/", address=ALICE, tags="Wholesale, fair 2026,", back=why)
+    assert "is tagged fair 2026, wholesale" in told
+    for page in (
+        manager.get(why),
+        manager.get(f"{ROOM}details/?id={key_of(recipient_of(email, ALICE))}"),
+    ):
+        assert "Take off the tag wholesale" in page.text
+    assert "They had those tags" in act(manager, f"{ROOM}tags/", address=ALICE, tags="wholesale")
+    told = act(manager, f"{ROOM}tags/", address=ALICE, remove="wholesale", back=why)
+    assert "no longer tagged wholesale" in told
+    assert session.scalars(select(PersonTag.tag)).all() == ["fair 2026"]
+    assert "Nobody we know" in act(manager, f"{ROOM}tags/", address=BOB, tags="x")
+    assert "without commas" in act(manager, f"{ROOM}tags/", address=ALICE, tags="x" * 61)
+    seen = enter(Role.STAFF).get(why).text
+    assert "fair 2026" in seen
+    assert 'name="tags"' not in seen
 
 
 def test_a_failed_mail_is_sent_once_more_by_a_persons_decision_alone(

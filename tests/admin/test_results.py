@@ -125,13 +125,14 @@ def test_a_mails_page_tells_where_its_figures_come_from(owner: FlaskClient, emai
     told = plain(page)
     for figure in (
         "Opened 66.7% 2 people",
-        "Clicked 33.3% 1 person, 50.0% of who opened",
+        "Clicked 33.3% 1 person, 50.0% of those who opened",
         "Revenue $25.00 1 order",
         "1 open and 1 click came from machines, not from people",
         "1 recipient was refused or left in doubt",
         "Another reason 1",
         "Too &lt;many&gt; mails",
         "Link 1 5 min later",
+        "4 recipients. Counted",
     ):
         assert figure in told, (figure, told)
     for link in (
@@ -172,6 +173,29 @@ def test_the_clicks_are_drawn_over_the_mail_in_a_document_that_can_do_nothing(
     assert owner.get(f"{ROOM}map/?id={make_draft().id}").status_code == 404
 
 
+def test_an_order_right_after_the_click_came_at_once(
+    owner: FlaskClient, session: Session, email: Email
+) -> None:
+    credit = session.scalars(select(EmailOrder)).one()
+    credit.acted_at += timedelta(minutes=5)
+    session.commit()
+    assert "Link 1 at once" in plain(owner.get(f"{ROOM}details/?id={email.id}").text)
+
+
+def test_the_frame_of_a_short_mail_is_not_that_of_a_long_one(
+    owner: FlaskClient, session: Session, email: Email
+) -> None:
+    def tall() -> int:
+        page = owner.get(f"{ROOM}details/?id={email.id}").text
+        return int(page.split('class="mail-map" height="')[1].split('"')[0])
+
+    short, words = tall(), session.get_one(EmailVariant, (email.id, 1))
+    words.text = "A line of some length.\n\n" * 100
+    session.commit()
+    assert 200 < short < 400
+    assert tall() == 960
+
+
 def test_versions_stand_beside_each_other_with_the_winner(
     owner: FlaskClient, session: Session, email: Email
 ) -> None:
@@ -197,6 +221,7 @@ def test_up_to_five_mails_are_compared_and_the_best_is_marked(
     assert page.split("<thead>")[1].split("</thead>")[0].count("<a href") == 5
     assert re.search(r'class="best"><span class="number">66.7%</span>.*?best', page)
     assert page.count(" checked>") == 5
+    assert "2 of those chosen are left out" in page
     assert "Choose up to 5" in owner.get(f"{ROOM}compare/").text
 
 

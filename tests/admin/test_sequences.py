@@ -142,6 +142,11 @@ def test_people_in_it_are_counted_and_shown_to_those_who_may_see_them(
     assert "bob@example.com" in page
     assert "alice@example.com" not in staff.get(f"{people}&state=goal").text
     assert staff.get(f"{people}&page=9&state=nonsense").status_code == 200
+    found = staff.get(f"{people}&address=%20Bob@example.com").text
+    assert "bob@example.com</th>" in found
+    assert "alice@example.com" not in found
+    assert "Nobody matches" in staff.get(f"{people}&address=bob").text
+    assert f"{URL}/discard/" not in enter(Role.MANAGER).get(page_of(made)).text
     assert viewer.get(people).status_code == 403
     detail = viewer.get(page_of(made)).text
     assert "1 waiting" in detail

@@ -4,7 +4,7 @@ import csv
 import io
 
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from tests.admin.conftest import DOOR, Enter, act, counting
@@ -132,6 +132,36 @@ def test_the_exported_list_is_no_formula_and_comes_in_again(
     assert {row["email"] for row in rows} == {ALICE, BOB}
     assert {row["detail"][:2] for row in rows} == {"'=", ""}
     assert "All of it is on the list already" in upload(owner, answer.text)
+
+
+def test_an_address_that_looks_like_a_formula_comes_back_as_it_was(
+    owner: FlaskClient, session: Session
+) -> None:
+    odd = {"+alice@example.com", "-bob@example.com", "'+charlie@example.com"}
+    for address in odd:
+        keep(session, address)
+    exported = owner.get(f"{ROOM}export.csv").text
+    assert "\n'+alice@example.com," in exported.replace("\r", "")
+    session.execute(delete(MailSuppression))
+    session.commit()
+    act(owner, f"{ROOM}import/", token=token_of(upload(owner, exported)))
+    assert listed(session) == odd
+
+
+def test_an_address_that_is_there_already_is_not_said_to_be_added(
+    owner: FlaskClient, session: Session
+) -> None:
+    typed = {"email": ALICE, "scope": "marketing", "reason": "manual", "detail": "First"}
+    assert owner.post(f"{ROOM}new/", data=typed).status_code == 303
+    again = owner.post(f"{ROOM}new/", data=typed | {"email": "Alice@example.com", "detail": "x"})
+    assert again.status_code == 422
+    assert "is on the list already and gets no campaign" in again.text
+    wider = owner.post(f"{ROOM}new/", data=typed | {"scope": "all"})
+    assert wider.status_code == 303
+    narrower = owner.post(f"{ROOM}new/", data=typed)
+    assert "is on the list already and gets no mail at all" in narrower.text
+    row = session.scalars(select(MailSuppression).execution_options(populate_existing=True)).one()
+    assert (row.scope, row.detail) == (SuppressionScope.ALL, "First")
 
 
 def test_who_may_look_may_not_change(enter: Enter, session: Session) -> None:
