@@ -26,7 +26,7 @@ from webapp.core.queue import due_job_ids, perform
 from webapp.core.state import bind, current_fork
 from wsgi import create_app
 
-pytest_plugins = ["tests.services", "tests.other_apps"]
+pytest_plugins = ["tests.services", "tests.other_apps", "tests.turns"]
 
 
 @pytest.hookimpl(optionalhook=True)

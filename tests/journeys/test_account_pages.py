@@ -12,7 +12,6 @@ from tests.journeys.conftest import Demo, fill_in
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.xdist_group("journeys"),
     pytest.mark.usefixtures("patient"),
 ]
 

@@ -16,7 +16,7 @@ from tests.accounts.oidc.provider import Manner, OidcProvider, Person, serve
 from tests.accounts.oidc.tokens import Lie
 from tests.journeys.conftest import ROOT, START_SECONDS, Demo
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("journeys")]
+pytestmark = pytest.mark.browser
 
 ALICE = Person("alice@example.com", "1001", "Alice Doe")
 BOB = Person("bob@example.com", "1002", "Bob Roe")

@@ -18,7 +18,6 @@ from tests.journeys.conftest import Demo
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.xdist_group("journeys"),
     pytest.mark.usefixtures("patient"),
 ]
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 
 from tests.journeys.conftest import Demo
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("journeys")]
+pytestmark = pytest.mark.browser
 
 PASSWORD = "Quiet-Harbour-42"
 
