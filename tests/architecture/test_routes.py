@@ -17,13 +17,15 @@ from webapp.core.security import csrf
 
 # Whoever calls these can't have a token of ours: Stripe, Amazon and SendGrid sign what they send,
 # and Apple's answer to a sign-in is a form that another site posts, held to its state and nonce.
-# Mail providers post a signed link (RFC 8058). Browsers keep cookies back from a newsletter form
-# in a frame on another site; it does nothing in anybody's name, and has a signed token of its own.
+# Mail providers (RFC 8058) and readers without cookies post to a signed link. Browsers keep cookies
+# back from a newsletter form in a frame on another site; it does nothing in anybody's name, and has
+# a signed token of its own.
 CALLED_FROM_ELSEWHERE = {
     "payments.stripe_webhook",
     "accounts.apple_handover",
     "messaging.ses_webhook",
     "messaging.sendgrid_webhook",
+    "campaigns.leave",
     "campaigns.leave_at_once",
     "campaigns.join_elsewhere",
 }

@@ -20,6 +20,7 @@ EXCEPTIONS = {
     "accounts.apple_handover",
     "messaging.ses_webhook",
     "messaging.sendgrid_webhook",
+    "campaigns.leave",
     "campaigns.leave_at_once",
     "campaigns.join_elsewhere",
 }

@@ -9,8 +9,9 @@ from tests.campaigns.leaving.conftest import ALICE, Sent, goodbyes, wanted
 from tests.factories.people import browser_of, make_user
 from webapp.campaigns.models import LeaveReason, LeaveWay
 from webapp.campaigns.services.unsubscribing import MAX_COMMENT, is_tracked
-from webapp.messaging.models import MailTopic
+from webapp.messaging.models import MailTopic, SuppressionReason, SuppressionScope
 from webapp.messaging.services.consent import consents_of
+from webapp.messaging.services.suppressing import is_suppressed, suppress
 
 
 def test_the_page_says_who_what_and_where_without_giving_the_address_away(
@@ -93,12 +94,33 @@ def test_opens_and_clicks_can_be_kept_to_oneself(
     assert is_tracked(ALICE)
 
 
-def test_the_pages_own_buttons_need_its_token(app: Flask, sent: Sent) -> None:
-    browser = app.test_client()
-    for page in ("leave", "back", "topics", "tracking"):
+def test_the_pages_own_buttons_need_its_token_but_for_leaving(app: Flask, sent: Sent) -> None:
+    """Browsers within mail programs may keep no cookies: who wants to leave must be able to."""
+    browser = app.test_client(use_cookies=False)
+    for page in ("back", "topics", "tracking"):
         assert browser.post(f"{sent.path}/{page}", data={"what": "all"}).status_code == 400
     assert wanted(ALICE) == {MailTopic.NEWSLETTER}
     form = next(f for f in Page(browser.get(sent.path).text).forms if f.action.endswith("/leave"))
     assert form.method == "POST"
     assert browser.post(form.action, data=form.values()).status_code == 303
     assert wanted(ALICE) == set()
+
+
+@pytest.mark.parametrize(
+    ("scope", "reason", "still"),
+    [
+        (SuppressionScope.MARKETING, SuppressionReason.COMPLAINT, False),
+        (SuppressionScope.MARKETING, SuppressionReason.MANUAL, True),
+        (SuppressionScope.ALL, SuppressionReason.BOUNCE, True),
+    ],
+)
+def test_who_complained_and_comes_back_gets_mails_again(
+    client: FlaskClient,
+    sent: Sent,
+    scope: SuppressionScope,
+    reason: SuppressionReason,
+    still: bool,
+) -> None:
+    suppress(ALICE, scope, reason, "test")
+    client.post(f"{sent.path}/back")
+    assert is_suppressed(ALICE, marketing=True) is still

@@ -24,7 +24,10 @@ def _text(words: str | None) -> str:
 
 
 class LeaveForm(FlaskForm):
-    """Why somebody leaves."""
+    """Why somebody leaves. The signed address it is sent to is its token."""
+
+    class Meta:
+        csrf = False
 
     reason = RadioField("Why?", [Optional()], choices=REASONS, default=None)
     comment = TextAreaField(

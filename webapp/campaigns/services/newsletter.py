@@ -21,6 +21,7 @@ from webapp.messaging.models import Mail, MailTopic
 from webapp.messaging.queries import count_lately
 from webapp.messaging.services import post
 from webapp.messaging.services.consent import give_consent, wants
+from webapp.messaging.services.suppressing import forgive
 
 PURPOSE = "newsletter"
 KIND = "newsletter_confirm"
@@ -100,6 +101,7 @@ def read_invitation(token: str) -> Invitation:
 def confirm(invitation: Invitation) -> None:
     """Note the mailbox's yes: the person, their consent with its proof, what follows; flushes."""
     asked = f"{SOURCE}, asked {invitation.asked_at:%Y-%m-%d %H:%M} UTC, confirmed by mail"
+    forgive(invitation.email)
     _join(invitation.email, invitation.name, asked)
 
 

@@ -23,6 +23,7 @@ from webapp.core.db import db
 from webapp.core.state import current_config, current_fork
 from webapp.messaging.models import MailTopic
 from webapp.messaging.services.consent import consents_of, give_consent
+from webapp.messaging.services.suppressing import forgive
 
 MAX_COMMENT = 1000
 LEFT = "They unsubscribed before it was sent."
@@ -168,6 +169,8 @@ def find_reason(reader: Reader) -> EmailUnsubscribe | None:
 
 def come_back(reader: Reader, topics: Collection[MailTopic]) -> None:
     """Have mails of ``topics`` sent again, at the wish of whoever holds the mail; flushes."""
+    if topics:
+        forgive(reader.address)
     for topic in (each for each in MailTopic if each in set(topics)):
         give_consent(reader.address, topic, True, f"came back:email:{reader.email_id}")
 

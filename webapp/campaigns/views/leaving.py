@@ -1,7 +1,7 @@
 """Where mails' leaving links lead. Opening one changes nothing: mail scanners open every link.
 
 Two ways out: the mail program's own button posts RFC 8058's single field from its provider's
-machines, which have no cookie and no token of ours; people press a button on our page, which has.
+machines; people press a button on our page. Neither needs a cookie of ours.
 """
 
 from flask import Response, flash, make_response, redirect, render_template, request, url_for
@@ -62,8 +62,13 @@ def leave_at_once(leaving: str) -> Response:
 
 @blueprint.post("/u/<leaving>/leave")
 @open_to(EVERYONE)
+@csrf.exempt
 def leave(leaving: str) -> AnyResponse:
-    """Leave the mail's topic, or all of them; or say why, after having left."""
+    """Leave the mail's topic, or all of them; or say why, after having left.
+
+    Also for a browser that keeps no cookies, like those within mail programs: the address of this
+    page is signed and nobody else has it.
+    """
     reader = _find_reader(leaving)
     if reader is None:
         return _back_to(leaving)

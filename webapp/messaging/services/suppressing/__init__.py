@@ -4,6 +4,7 @@ from webapp.messaging.services.addresses import domain_of, folded
 from webapp.messaging.services.suppressing.exporting import export_suppressions
 from webapp.messaging.services.suppressing.importing import Report, import_suppressions
 from webapp.messaging.services.suppressing.keeping import (
+    forgive,
     is_suppressed,
     suppress,
     suppressed,
@@ -15,6 +16,7 @@ __all__ = [
     "domain_of",
     "export_suppressions",
     "folded",
+    "forgive",
     "import_suppressions",
     "is_suppressed",
     "suppress",

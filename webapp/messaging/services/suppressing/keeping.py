@@ -80,6 +80,20 @@ def unsuppress(email: str, by: Actor) -> None:
     _note(by, "suppression.lifted", gone)
 
 
+def forgive(email: str) -> None:
+    """Let marketing through again to somebody who complained and now asks for it; flushes.
+
+    Only for a wish from the mailbox itself. A mailbox that bounces stays suppressed.
+    """
+    db.session.execute(
+        delete(MailSuppression).where(
+            MailSuppression.email == folded(email),
+            MailSuppression.scope == SuppressionScope.MARKETING,
+            MailSuppression.reason == SuppressionReason.COMPLAINT,
+        )
+    )
+
+
 def _note(by: Actor, action: str, row: Any) -> None:
     """Tell the audit; whose address it is can be looked up by the number while it is listed."""
     record(by, action, f"suppression:{row.id}", scope=row.scope.value, reason=row.reason.value)
