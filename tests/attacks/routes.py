@@ -1,8 +1,11 @@
 """The app's own map of its addresses, so that an attack finds tomorrow's routes by itself."""
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
+from typing import TypeVar
 from urllib.parse import quote
 
 from flask import Flask
@@ -13,6 +16,9 @@ MUTATING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 ARGUMENT = re.compile(
     r"<(?:(?P<kind>[a-z_]+)(?:\((?P<choice>[^,)]*)[^)]*\))?:)?(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)>"
 )
+# Each weapon at each route takes half an hour: ATTACKS_FULL=1.
+FULL = os.environ.get("ATTACKS_FULL") == "1"
+T = TypeVar("T")
 NOBODYS = "00000000-0000-4000-8000-000000000000"
 # Values for arguments that are nobody's secret.
 PLAIN = {"string": "x", "path": "css/app.css", "int": "1", "float": "1.0", "uuid": NOBODYS}
@@ -81,3 +87,12 @@ def open_routes(app: Flask) -> list[Route]:
     found = [route for route in routes_of(app) if route.audience != NOBODY]
     assert len(found) > 130, "a walk over few routes proves little"
     return found
+
+
+def shares(weapons: Sequence[T], of: int) -> Iterator[Sequence[T]]:
+    """Yield one ``of`` so many shares of the weapons at a time, the next one at each route.
+
+    So over a walk every weapon is used, and every route meets some.
+    """
+    for turn in count():
+        yield weapons if FULL else weapons[turn % of :: of]

@@ -9,7 +9,7 @@ from tests.attacks.fuzz import Gun, fire, gather_material, repeat
 from tests.attacks.siege import Siege
 from webapp.core.signing import sign
 
-REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "1000"))
+REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "500"))
 SEED = int(os.environ.get("FUZZ_SEED", "2026"))
 PEOPLE = ["guest", "alice", "bob", "viewer", "manager", "owner"]
 

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from tests.attacks.cast import ALICE, PASSWORD, Cast
 from tests.attacks.intruder import Intruder
 from tests.attacks.picture import TRACES, changed, picture
-from tests.attacks.routes import Route, open_routes
+from tests.attacks.routes import Route, open_routes, shares
 from tests.attacks.test_host_header import mails, run_all_but_deliveries
 from webapp.accounts.models import DataExport, EmailChange, User
 from webapp.accounts.services.exporting import token_of
@@ -184,9 +184,10 @@ def test_any_purpose_with_any_value_opens_nothing_elsewhere(
     named = set(purposes()) | {"", "session", "cookie-session", "wtf-csrf-token", "token"}
     values = values_worth_trying(trusting_cast)
     before = picture(without=TRACES)
+    some_values = shares(values, 3)
     for route in token_routes(app):
-        for purpose in named - {TAKES[route.endpoint]}:
-            for value in values:
+        for purpose in sorted(named - {TAKES[route.endpoint]}):
+            for value in next(some_values):
                 statuses = knock(app, route, sign(purpose, value))
                 assert refused(statuses), (route.rule, purpose, value, statuses)
     assert changed(before, picture(without=TRACES)) == []

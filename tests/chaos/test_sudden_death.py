@@ -189,7 +189,7 @@ def sell_under_fire(business: Business, victims: list[str], total: int, kills: i
 
 
 def test_processes_die_and_redis_forgets(business: Business) -> None:
-    sell_under_fire(business, ["worker", "worker", "clock"], 40, 4)
+    sell_under_fire(business, ["worker", "worker", "clock"], 24, 4)
 
 
 @only_in_full
