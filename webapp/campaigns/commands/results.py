@@ -8,7 +8,7 @@ from webapp.campaigns.codes import write_code
 from webapp.campaigns.commands.group import campaign
 from webapp.campaigns.models import Email, EmailRecipient, RecipientState
 from webapp.campaigns.services.emails import get_email
-from webapp.campaigns.services.worth import links_of, worth_of
+from webapp.campaigns.services.worth import compare, links_of, worth_of
 from webapp.core.db import db
 from webapp.core.money import format_money
 
@@ -42,6 +42,19 @@ def results(number: int) -> None:
     click.echo(f"{'assisted':12}{worth.assisted_orders:12,}  {_money(worth.assisted_revenue)}")
     for link in links_of(number):
         click.echo(f"{link.clicks:8,} clicks  {link.orders:6,} orders  {link.url}")
+
+
+@campaign.command("compare")
+@click.argument("numbers", type=int, nargs=-1, required=True)
+@with_appcontext
+def compare_(numbers: tuple[int, ...]) -> None:
+    """Show several mails side by side."""
+    for worth in compare(numbers):
+        click.echo(
+            f"{worth.email_id:6}  {worth.delivered:10,} delivered"
+            f"  {worth.share(worth.opened):6.1%} opened  {worth.share(worth.clicked):6.1%} clicked"
+            f"  {worth.orders:6,} orders  {_money(worth.revenue) or '-'}  {worth.name}"
+        )
 
 
 def _money(revenue: dict[str, int]) -> str:

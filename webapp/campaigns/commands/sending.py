@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 import click
 from flask.cli import with_appcontext
+from sqlalchemy import select
 
 from webapp.campaigns.commands.group import campaign
-from webapp.campaigns.models import EmailState
+from webapp.campaigns.models import EmailRecipient, EmailState
 from webapp.campaigns.services import sending
 from webapp.campaigns.services.populating import populate as add_recipients
 from webapp.campaigns.services.resending import resend_to_non_openers
@@ -82,6 +83,23 @@ def cancel(number: int) -> None:
     sending.cancel(number, OPERATOR)
     db.session.commit()
     click.echo("It is cancelled.")
+
+
+@campaign.command("send-again")
+@click.argument("number", type=int)
+@click.argument("address")
+@with_appcontext
+def send_again(number: int, address: str) -> None:
+    """Send it once more to ADDRESS, where it failed or its fate is unknown."""
+    found = select(EmailRecipient.id).where(
+        EmailRecipient.email_id == number, EmailRecipient.address == address.strip().lower()
+    )
+    recipient_id = db.session.scalar(found)
+    if recipient_id is None:
+        raise click.ClickException(f"This mail is not for {address}.")
+    sending.send_again(number, recipient_id, OPERATOR)
+    db.session.commit()
+    click.echo(f"It is on its way to {address} once more.")
 
 
 @campaign.command("resend")

@@ -1,84 +1,63 @@
 """Writing a mail from the shell: from a file to ready."""
 
-from typing import TextIO
+from dataclasses import replace
+from typing import Any
 
 import click
 from flask.cli import with_appcontext
 
+from webapp.campaigns.commands.choices import changed, with_choices
 from webapp.campaigns.commands.group import campaign
-from webapp.campaigns.models import EmailFormat, EmailType
 from webapp.campaigns.services import emails, readying
 from webapp.campaigns.services.checking import check as check_email
 from webapp.campaigns.services.checking import check_remote
-from webapp.campaigns.services.emails import EmailDetails, VariantDetails
+from webapp.campaigns.services.emails import EmailDetails
 from webapp.campaigns.services.previewing import preview as preview_email
 from webapp.campaigns.services.testing import send_test
 from webapp.core.audit import OPERATOR
 from webapp.core.db import db
-from webapp.messaging.models import MailTopic
 
 
 @campaign.command("create")
 @click.argument("name")
-@click.option("--subject", required=True, help="May hold variables: {{ first_name | there }}.")
-@click.option("--preheader", default="", help="What inboxes show after the subject.")
-@click.option("--body", type=click.File("r", encoding="utf-8"), required=True, help="- is stdin.")
-@click.option("--text", type=click.File("r", encoding="utf-8"), help="A text part of your own.")
-@click.option(
-    "--format",
-    "format_",
-    type=click.Choice([each.value for each in EmailFormat]),
-    default="markdown",
-)
-@click.option("--bare", is_flag=True, help="HTML or MJML without the shop's layout.")
-@click.option(
-    "--type", "type_", type=click.Choice([each.value for each in EmailType]), default="both"
-)
-@click.option(
-    "--topic", type=click.Choice([each.value for each in MailTopic]), default="newsletter"
-)
-@click.option("--audience", type=int, help="The number of a saved audience.")
-@click.option("--exclude", type=int, help="The number of an audience to leave out.")
-@click.option("--sender", type=int, help="The number of a sender.")
-@click.option("--public", is_flag=True, help="Show it in the archive once it is sent.")
+@with_choices
 @with_appcontext
-def create(
-    name: str,
-    subject: str,
-    preheader: str,
-    body: TextIO,
-    text: TextIO | None,
-    format_: str,
-    bare: bool,
-    type_: str,
-    topic: str,
-    audience: int | None,
-    exclude: int | None,
-    sender: int | None,
-    public: bool,
-) -> None:
+def create(name: str, **given: Any) -> None:
     """Write a draft; prints its number."""
-    words = VariantDetails(
-        subject=subject,
-        preheader=preheader,
-        body=body.read(),
-        written_text=text.read() if text else "",
-    )
-    details = EmailDetails(
-        name,
-        variants=(words,),
-        type=EmailType(type_),
-        topic=MailTopic(topic),
-        format=EmailFormat(format_),
-        with_layout=not bare,
-        sender_id=sender,
-        audience_id=audience,
-        exclude_id=exclude,
-        public=public,
-    )
-    email = emails.create_email(details, OPERATOR)
+    email = emails.create_email(changed(EmailDetails(name), 1, given), OPERATOR)
     db.session.commit()
     click.echo(email.id)
+
+
+@campaign.command("edit")
+@click.argument("number", type=int)
+@click.option("--name", help="What it is called in the back office.")
+@click.option("--version", type=int, default=1, help="Whose words; one more adds it, for a test.")
+@with_choices
+@with_appcontext
+def edit(number: int, name: str | None, version: int, **given: Any) -> None:
+    """Change a draft; what is not named stays."""
+    details = emails.details_of(emails.get_email(number))
+    if name is not None:
+        details = replace(details, name=name)
+    emails.edit_email(number, changed(details, version, given), OPERATOR)
+    db.session.commit()
+    click.echo("It is changed.")
+
+
+@campaign.command("drop-version")
+@click.argument("number", type=int)
+@click.argument("version", type=int)
+@with_appcontext
+def drop_version(number: int, version: int) -> None:
+    """Throw one version of a draft's words away."""
+    details = emails.details_of(emails.get_email(number))
+    left = [each for place, each in enumerate(details.variants, start=1) if place != version]
+    if len(left) == len(details.variants):
+        raise click.UsageError(f"It has {len(left)} versions.")
+    emails.edit_email(number, replace(details, variants=tuple(left)), OPERATOR)
+    db.session.commit()
+    click.echo("The version is gone.")
 
 
 @campaign.command("check")
