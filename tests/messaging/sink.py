@@ -104,12 +104,14 @@ class Sink:
         self.hang_up()
 
     def hang_up(self) -> None:
-        """Drop every connection, as a restart of the server would."""
+        """Drop every connection, as a restart of the server would.
+
+        Its own thread closes it: OpenSSL would go on with the number of a descriptor that is
+        somebody else's by then.
+        """
         while self._open:
-            sock = self._open.pop()
             with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
+                self._open.pop().shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         while True:
@@ -121,13 +123,14 @@ class Sink:
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
+        talk = Dialogue(sock)
         with contextlib.suppress(OSError, Gone):
             if self.tls and self.tls_from_start:
-                sock = self.tls.wrap_socket(sock, server_side=True)
-            self._open.append(sock)
-            self._converse(Dialogue(sock))
+                talk.sock = self.tls.wrap_socket(sock, server_side=True)
+            self._open.append(talk.sock)
+            self._converse(talk)
         with contextlib.suppress(OSError):
-            sock.close()
+            talk.sock.close()
 
     def _converse(self, talk: Dialogue) -> None:
         talk.say(self._next("CONNECT"))
