@@ -10,7 +10,7 @@ from webapp.core.queue import Queue, work
 def install(app: Flask) -> None:
     """Add the commands of the two processes that run jobs."""
     app.cli.add_command(worker)
-    app.cli.add_command(clock)
+    app.cli.add_command(keep_time)
 
 
 @click.command()
@@ -22,9 +22,9 @@ def worker(burst: bool, queues: tuple[str, ...]) -> None:
     work([Queue(q) for q in queues] or list(Queue), burst=burst)
 
 
-@click.command()
+@click.command("clock")
 @with_appcontext
-def clock() -> None:
+def keep_time() -> None:
     """Ring for due and forgotten jobs, and start the periodic ones."""
     from jobs.clock import run
 

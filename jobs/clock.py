@@ -19,10 +19,15 @@ logger = logging.getLogger(__name__)
 
 LEADER_LOCK = 0x434C_4F43  # any constant: advisory locks are per database, so per fork
 TICK_SECONDS = 0.5
+REST_SECONDS = 2.0  # after a failed tick, and between two looks at another clock's lock
 
 
 def run() -> None:
-    """Tick until SIGTERM or SIGINT. Postgres away is waited out, never a reason to end."""
+    """Tick until SIGTERM or SIGINT.
+
+    Neither Postgres away nor a tick that failed is a reason to end: everything scheduled hangs
+    on this process.
+    """
     stopping = threading.Event()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
@@ -36,8 +41,15 @@ def run() -> None:
                 _lead(stopping, lease)
         except DBAPIError as error:
             logger.warning("clock waits for Postgres", extra={"why": type(error).__name__})
-            db.session.remove()
-            stopping.wait(2)
+            _rest(stopping)
+        except Exception:
+            logger.exception("a tick failed; the clock goes on")
+            _rest(stopping)
+
+
+def _rest(stopping: threading.Event) -> None:
+    db.session.remove()
+    stopping.wait(REST_SECONDS)
 
 
 @contextmanager
@@ -50,7 +62,7 @@ def leadership(stopping: threading.Event) -> Iterator[Connection]:
                 connection.scalar(text("SELECT pg_try_advisory_lock(:id)"), {"id": LEADER_LOCK})
             )
             if not taken:
-                stopping.wait(2)
+                stopping.wait(REST_SECONDS)
         try:
             yield connection
         finally:

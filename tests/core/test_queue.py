@@ -119,6 +119,16 @@ def test_a_job_popped_by_a_worker_that_died_is_rung_again(app: Flask) -> None:
     assert rung() == 1
 
 
+def test_a_bell_whose_execution_is_forgotten_is_rung_again(app: Flask) -> None:
+    job_id = promise()
+    fork = current_fork()
+    redis_client().lpop(f"rq:queue:{fork.queue_name('critical')}")
+    executions = f"rq:executions:{fork.name}-{job_id}"
+    redis_client().zadd(executions, {"gone": clock.now().timestamp() + 60})
+    assert relay() == 1
+    assert rung() == 1
+
+
 def test_a_dead_workers_lease_is_freed(app: Flask, calls: list[object]) -> None:
     job_id = promise()
     gone = clock.now() - timedelta(seconds=1)

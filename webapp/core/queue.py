@@ -343,8 +343,17 @@ def _forget_lost_bell(job_id: int, queue: str) -> None:
     rq_queue = _rq_queue(queue)
     record = rq_queue.fetch_job(_rq_id(job_id))
     if record is not None and rq_queue.get_job_position(_rq_id(job_id)) is None:
-        # A flush may take the record between two of RQ's own commands.
-        with suppress(InvalidJobOperation):
+        _forget_record(record)
+
+
+def _forget_record(record: rq.job.Job) -> None:
+    # A flush, or the worker itself, may take the record between two of RQ's own commands.
+    with suppress(InvalidJobOperation, ValueError):
+        try:
+            record.delete()
+        except ValueError:
+            # An execution's record ends before the list that names it, and RQ insists on both.
+            redis_client().delete(record.execution_registry.key)
             record.delete()
 
 
