@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Enum, inspect
 from jobs.schedule import SCHEDULE
 from webapp.core.db import Base
 from webapp.core.forks import MIGRATIONS
-from webapp.core.queue import Queue, _resolve
+from webapp.core.queue import Queue, resolve
 from webapp.payments.services import HANDLED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,7 +74,7 @@ def test_the_schedule_calls_jobs_that_exist_once(app: Flask) -> None:
     paths = [entry.path for entry in SCHEDULE]
     assert len(set(paths)) == len(paths)
     for path in paths:
-        assert callable(_resolve(path))
+        assert callable(resolve(path))
 
 
 def test_every_enqueued_path_is_a_job(app: Flask) -> None:
@@ -84,7 +84,7 @@ def test_every_enqueued_path_is_a_job(app: Flask) -> None:
         named |= set(re.findall(r'"(jobs\.[a-z_]+\.[a-z_]+)"', source.read_text(encoding="utf-8")))
     assert named
     for path in named:
-        assert callable(_resolve(path)), path
+        assert callable(resolve(path)), path
 
 
 def test_every_handled_event_type_has_a_handler() -> None:

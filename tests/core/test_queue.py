@@ -13,7 +13,7 @@ from webapp.core import clock, queue
 from webapp.core.db import db
 from webapp.core.errors import DomainError, Unprocessable
 from webapp.core.models import Job, JobAttempt, JobState
-from webapp.core.queue import enqueue, perform, relay, run_again
+from webapp.core.queue import bells, enqueue, perform, relay, run_again
 from webapp.core.redis import redis_client
 from webapp.core.state import current_fork
 
@@ -208,7 +208,7 @@ def test_redis_away_loses_no_promise(
         raise Away
 
     with monkeypatch.context() as patch:
-        patch.setattr(queue, "_rq_queue", away)
+        patch.setattr(bells, "_rq_queue", away)
         job_id = promise()
         queue.ring(PURGE)
     assert relay() == 1
