@@ -118,8 +118,8 @@ def can_be_resent(row: Email) -> bool:
 
     Where neither opens nor clicks were counted, nobody is: all would get it once more.
     """
-    counted = row.track_opens or row.track_clicks
-    if row.state not in resending.OVER or row.resend_of is not None or not counted:
+    once = row.state in resending.OVER and row.resend_of is None
+    if not once or not resending.counts_readers(row):
         return False
     sent = exists().where(SendLease.email_id == row.id, SendLease.sent > 0)
     other = exists().where(Email.resend_of == row.id, Email.state != EmailState.CANCELLED)

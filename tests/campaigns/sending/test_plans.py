@@ -1,14 +1,13 @@
 """How Postgres goes about a lease: by the key, however new the mail is to its statistics."""
 
-from typing import Any
-
 import pytest
 from flask import Flask
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from tests.campaigns.sending.conftest import let_want
 from tests.factories.emails import make_frozen
+from tests.plans import explained
 from webapp.campaigns.models import Email, EmailState
 from webapp.campaigns.services.sending import leases
 from webapp.messaging.models import MailTopic
@@ -39,21 +38,11 @@ def test_a_lease_of_a_mail_newer_than_the_statistics_is_found_by_its_key(
     email = make_frozen()
     fill(session, email, "pending")
     let_want([f"reader{number}@example.com" for number in range(1, 4)])
-    asked: list[tuple[str, Any]] = []
-
-    def note(_: Any, __: Any, words: str, values: Any, ___: Any, ____: Any) -> None:
-        if "UPDATE email_recipient" in words:
-            asked.append((words, values))
-
-    connection = session.connection()
-    event.listen(connection, "before_cursor_execute", note)
-    lease = leases.claim(email.id, NEWS, 500)
-    assert lease is not None
-    leases.end(lease, [leases.untouched(each.id) for each in lease.recipients])
-    event.remove(connection, "before_cursor_execute", note)
-    assert len(asked) == 3  # claimed, the others not wanted, and the end
-    for words, values in asked:
-        rows = session.connection().exec_driver_sql(f"EXPLAIN {words}", values).scalars()
-        plan = "\n".join(rows)
+    with explained(session.connection(), "UPDATE email_recipient") as plans:
+        lease = leases.claim(email.id, NEWS, 500)
+        assert lease is not None
+        leases.end(lease, [leases.untouched(each.id) for each in lease.recipients])
+    assert len(plans) == 3  # claimed, the others not wanted, and the end
+    for plan in plans:
         assert "Join Filter" not in plan, plan
         assert "Seq Scan on email_recipient" not in plan, plan

@@ -31,6 +31,11 @@ def resend_to_non_openers(email_id: int, subject: str | None, by: Actor) -> Emai
         )
     if first.resend_of is not None:
         raise WrongEmailState("This email was sent for the second time. A third is too many.")
+    if not counts_readers(first):
+        raise WrongEmailState(
+            "Neither opens nor clicks of this email were counted, so nobody is known not to have "
+            "opened it: all would get it twice."
+        )
     other = exists().where(Email.resend_of == first.id, Email.state != EmailState.CANCELLED)
     if db.session.scalar(select(other)):
         raise WrongEmailState("There is an email already that sends this one again.")
@@ -45,6 +50,11 @@ def resend_to_non_openers(email_id: int, subject: str | None, by: Actor) -> Emai
     record(by, "email.resend_made", f"email:{first.id}", copy=draft.id)
     db.session.flush()
     return draft
+
+
+def counts_readers(email: Email) -> bool:
+    """Say whether it is noted who opened a mail or clicked in it."""
+    return email.track_opens or email.track_clicks
 
 
 def _name(first: Email) -> str:
