@@ -75,7 +75,8 @@ class EmailSettings(Page):
             form=form,
             sections=self.sections,
             zones=sorted(available_timezones()),
-            snippet=newsletter.embed_snippet(),
+            frame=newsletter.embed_snippet(),
+            plain_form=newsletter.form_snippet(),
             may_save=self.allows(Permission.SETTINGS_EDIT),
         )
         return html, 422 if posted else 200

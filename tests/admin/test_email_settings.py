@@ -19,6 +19,7 @@ def test_settings_of_emails_are_kept_and_refused_with_a_sentence(
     assert (kept.time_zone, kept.embed_origins) == ("Europe/Berlin", "https://blog.example.com")
     assert "https://blog.example.com" in page
     assert "&lt;iframe" in page
+    assert "&lt;form action=" in page
     wrong = owner.post(url, data={"time_zone": "Moon/Crater", "embed_origins": ""})
     assert (wrong.status_code, "A time zone has a name" in wrong.text) == (422, True)
     viewer = enter(Role.VIEWER)
