@@ -271,7 +271,6 @@ def upgrade() -> None:
     op.create_table('send_lease',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
     sa.Column('email_id', sa.BigInteger(), nullable=False),
-    sa.Column('machine', sa.Text(), nullable=False),
     sa.Column('size', sa.BigInteger(), nullable=False),
     sa.Column('sent', sa.BigInteger(), nullable=False),
     sa.Column('failed', sa.BigInteger(), nullable=False),

@@ -351,9 +351,7 @@ def test_a_second_sending_is_offered_where_somebody_may_not_have_opened(
     email, now = make_frozen([ALICE], state=EmailState.SENT), clock.now()
     offer = "/admin/emails/resend/"
     assert offer not in owner.get(page_of(email)).text
-    session.add(
-        SendLease(email_id=email.id, machine="", size=1, sent=1, expires_at=now, ended_at=now)
-    )
+    session.add(SendLease(email_id=email.id, size=1, sent=1, expires_at=now, ended_at=now))
     session.commit()
     assert offer in owner.get(page_of(email)).text
     email.track_opens = email.track_clicks = False
@@ -418,7 +416,6 @@ def test_progress_is_told_for_the_page_that_asks(owner: FlaskClient, session: Se
     session.add(
         SendLease(
             email_id=email.id,
-            machine="",
             size=2,
             sent=1,
             failed=1,

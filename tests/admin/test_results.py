@@ -66,8 +66,8 @@ def make_sent(session: Session, number: int = 1001) -> Email:
     ids = {"email_id": email.id}
     session.add_all(
         [
-            SendLease(size=4, sent=4, machine="m", expires_at=now, ended_at=now, **ids),
-            SendLease(size=1, failed=1, machine="m", expires_at=now, ended_at=now, **ids),
+            SendLease(size=4, sent=4, expires_at=now, ended_at=now, **ids),
+            SendLease(size=1, failed=1, expires_at=now, ended_at=now, **ids),
             add_event(alice, TrackingKind.OPEN, human=True),
             add_event(alice, TrackingKind.CLICK, human=True),
             add_event(dora, TrackingKind.OPEN, human=False),

@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from jobs.campaigns import drain_client_events
 from tests.campaigns.conftest import VISITOR, list_events, make_event, send
+from tests.campaigns.waiting import count_waiting
 from tests.factories.people import browser_of, make_user
 from webapp.campaigns.models import ClientEvent, ClientEventKind
-from webapp.campaigns.services.events import count_waiting
 from webapp.core import clock
 from webapp.core.models import Shop
 from webapp.core.redis import redis_client

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from webapp.campaigns.codes import write_code
+from webapp.campaigns.codes import write_code, write_leaving
 from webapp.campaigns.models import (
     Email,
     EmailLink,
@@ -13,6 +13,7 @@ from webapp.campaigns.models import (
     EmailState,
     EmailVariant,
 )
+from webapp.campaigns.services.unsubscribing import leaving_key
 from webapp.core import clock
 from webapp.core.db import db
 
@@ -84,3 +85,8 @@ def recipient_of(email: Email, address: str) -> EmailRecipient:
 def code_of(recipient: EmailRecipient) -> str:
     """Return the public code in the recipient's links."""
     return write_code(recipient.email_id, recipient.id, recipient.secret)
+
+
+def leaving_token(email_id: int, recipient_id: int) -> str:
+    """Return the token that lets one recipient of a mail leave without a login."""
+    return write_leaving(leaving_key(), email_id, recipient_id)

@@ -7,9 +7,5 @@ from ever being part of somebody's address.
 ERASED_AT = "@erased.invalid"
 
 
-def erased_address(recipient_id: int) -> str:
-    return f"erased-{recipient_id}{ERASED_AT}"
-
-
 def is_erased(address: str) -> bool:
     return address.endswith(ERASED_AT)

@@ -6,8 +6,9 @@ whole image), ``{{@leave}}`` (the page to unsubscribe), ``{{@browser}}`` (this m
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 CLICK, PIXEL, LEAVE, BROWSER = "@click", "@pixel", "@leave", "@browser"
 OURS = frozenset({CLICK, PIXEL, LEAVE, BROWSER})
@@ -34,6 +35,12 @@ def split(words: str) -> Iterator[str | Mark]:
         at = found.end()
     if at < len(words):
         yield words[at:]
+
+
+def plain_value(mark: Mark, fields: Mapping[str, Any]) -> str:
+    """Return what stands in a mark's place: the field, or the fallback, or nothing."""
+    value = fields.get(mark.name)
+    return str(value) if value not in (None, "") else mark.fallback or ""
 
 
 def _unquoted(fallback: str) -> str:

@@ -45,14 +45,6 @@ def list_mails(subject_ref: str) -> list[MailLine]:
     return [MailLine(*row) for row in db.session.execute(statement)]
 
 
-def count_by_state() -> dict[MailState, int]:
-    """Return how many mails are in each state; every state is named, also with 0."""
-    statement = select(Mail.state, func.count()).group_by(Mail.state)
-    counts = dict.fromkeys(MailState, 0)
-    counts.update((state, count) for state, count in db.session.execute(statement))
-    return counts
-
-
 def count_lately(recipient: str, kinds: Collection[str], since: datetime) -> int:
     """Return how many mails of these kinds were written to somebody since a moment."""
     return (

@@ -7,9 +7,8 @@ from flask import Flask
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from tests.factories.emails import make_frozen, recipient_of
+from tests.factories.emails import leaving_token, make_frozen, recipient_of
 from webapp.campaigns.models import Email, EmailRecipient, EmailUnsubscribe
-from webapp.campaigns.services.unsubscribing import leaving_token
 from webapp.core.db import db
 from webapp.messaging.models import MailConsent, MailTopic
 from webapp.messaging.services.consent import consents_of, give_consent

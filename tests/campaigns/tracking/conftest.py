@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from jobs.campaigns import drain_tracking, judge_tracking
-from tests.factories.emails import code_of, make_frozen, recipient_of
+from tests.factories.emails import code_of, leaving_token, make_frozen, recipient_of
 from webapp.campaigns.models import (
     Email,
     EmailLink,
@@ -23,7 +23,6 @@ from webapp.campaigns.models import (
 )
 from webapp.campaigns.services.tracking import holding
 from webapp.campaigns.services.tracking.holding import carry
-from webapp.campaigns.services.unsubscribing import leaving_token
 from webapp.core import clock
 from webapp.core.db import db
 from webapp.core.redis import redis_client

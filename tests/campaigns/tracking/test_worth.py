@@ -144,7 +144,7 @@ def test_a_mail_in_figures(sent: Sent, session: Session) -> None:
     alice, second = recipient_of(sent.email, ALICE), recipient_of(sent.email, bob)
     now = clock.now()
     second.complained_at, second.left_at = now, now
-    session.add(SendLease(email_id=sent.email.id, machine="m", size=3, sent=3, expires_at=now))
+    session.add(SendLease(email_id=sent.email.id, size=3, sent=3, expires_at=now))
     session.add(
         EmailUnsubscribe(
             email_id=sent.email.id,

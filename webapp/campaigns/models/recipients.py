@@ -126,7 +126,6 @@ class SendLease(Base):
 
     id: Mapped[int] = identity()
     email_id: Mapped[int] = mapped_column(ForeignKey("email.id"))
-    machine: Mapped[str]
     size: Mapped[int]
     sent: Mapped[int] = mapped_column(default=0)
     failed: Mapped[int] = mapped_column(default=0)

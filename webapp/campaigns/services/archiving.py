@@ -145,14 +145,9 @@ def _for_html(
             return ""
         if mark.name == marks.CLICK:
             return html.escape(click(mark.number))
-        return html.escape(urls.get(mark.name) or _plain(mark, fields))
+        return html.escape(urls.get(mark.name) or marks.plain_value(mark, fields))
 
     return value
-
-
-def _plain(mark: Mark, fields: Mapping[str, Any]) -> str:
-    said = fields.get(mark.name)
-    return str(said) if said not in (None, "") else mark.fallback or ""
 
 
 def _links(email_id: int) -> dict[int, str]:
@@ -212,7 +207,9 @@ def _beginning(words: str) -> str:
 def _for_anybody(words: str) -> str:
     """Return words on one line, with what the shop says of itself and else with the fallbacks."""
     known = constants()
-    return fill_line(words, lambda mark: "" if mark.name in marks.OURS else _plain(mark, known))
+    return fill_line(
+        words, lambda mark: "" if mark.name in marks.OURS else marks.plain_value(mark, known)
+    )
 
 
 def _shortened(words: str) -> str:

@@ -92,11 +92,6 @@ def forget(batch: Batch[Happening]) -> None:
     streams.forget(_stream(), batch.entries)
 
 
-def count_waiting() -> int | None:
-    """Return how many events wait in the stream; None with Redis away."""
-    return streams.count(_stream())
-
-
 def take_turn() -> bool:
     """Let one worker write at a time, until its transaction ends; False if another does.
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 from pydantic import ValidationError
-from redis import RedisError
 
 from webapp.core.redis import redis_client
 
@@ -42,14 +41,6 @@ def read_all(lines: list[bytes], read: Callable[[bytes], Item]) -> tuple[list[It
 def forget(key: str, entries: list[bytes]) -> None:
     """Take entries out of the stream: once their rows are committed, or they are hopeless."""
     redis_client().xdel(key, *entries)
-
-
-def count(key: str) -> int | None:
-    """Return how many entries wait; None with Redis away."""
-    try:
-        return int(cast(Any, redis_client().xlen(key)))
-    except RedisError:
-        return None
 
 
 def _xrange(key: str, limit: int) -> Any:

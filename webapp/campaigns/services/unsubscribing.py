@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from webapp.campaigns.codes import leaving_keys, read_leaving, write_leaving
+from webapp.campaigns.codes import leaving_keys, read_leaving
 from webapp.campaigns.erased import is_erased
 from webapp.campaigns.errors import NoSuchLeavingLink
 from webapp.campaigns.models import (
@@ -42,11 +42,6 @@ class Reader:
 def leaving_key() -> bytes:
     """Return the key that leaving tokens are signed with now, for whoever signs thousands."""
     return _keys()[0]
-
-
-def leaving_token(email_id: int, recipient_id: int) -> str:
-    """Return the token that lets one recipient of a mail leave without a login."""
-    return write_leaving(leaving_key(), email_id, recipient_id)
 
 
 def leaving_url(token: str) -> str:

@@ -6,9 +6,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Subquery, and_, or_, true
 
 from webapp.campaigns.errors import InvalidRules
-
-# Imported for what they offer to ask.
-from webapp.campaigns.services.audiences import being, buying, reading  # noqa: F401
+from webapp.campaigns.services.audiences import (  # noqa: F401 - for what they offer to ask
+    being,
+    buying,
+    reading,
+)
 from webapp.campaigns.services.audiences.fields import Op, Question, Takes, find_question
 from webapp.campaigns.services.audiences.rules import Condition, Group, Match, Rules, read_shape
 

@@ -166,7 +166,6 @@ def _take_back(email_id: int, state: RecipientState) -> None:
     db.session.add(
         SendLease(
             email_id=email_id,
-            machine="",
             size=0,
             failed=-int(state is RecipientState.FAILED),
             unknown=-int(state is RecipientState.UNKNOWN),

@@ -35,7 +35,7 @@ class Step(IntEnum):
     REFUSED = 4
 
     @classmethod
-    def _missing_(cls, value: object) -> "Step":  # noqa: ARG003 - a mark that a disk spoilt
+    def _missing_(cls, _spoilt: object) -> "Step":
         return cls.BEGUN
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Text, bindparam, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from webapp.campaigns.models import Email, EmailRecipient, EmailState, RecipientState, SendLease
-from webapp.campaigns.services.sending.journal import LeaseJournal, boot_id
+from webapp.campaigns.services.sending.journal import LeaseJournal
 from webapp.core import clock
 from webapp.core.db import db
 from webapp.messaging.gateway import Handover, Outcome
@@ -128,7 +128,7 @@ def claim(email_id: int, topic: MailTopic, size: int) -> Lease | None:
     Who may no longer be written to is settled as suppressed and not part of it.
     """
     now = clock.now()
-    lease = SendLease(email_id=email_id, machine=boot_id().hex(), size=size, expires_at=now + LASTS)
+    lease = SendLease(email_id=email_id, size=size, expires_at=now + LASTS)
     db.session.add(lease)
     db.session.flush()
     lease_id = lease.id

@@ -59,12 +59,6 @@ class Addressee:
     fields: Mapping[str, Any]
 
 
-def plain_value(mark: Mark, fields: Mapping[str, Any]) -> str:
-    """Return what stands in a mark's place: the field, or the fallback, or nothing."""
-    value = fields.get(mark.name)
-    return str(value) if value not in (None, "") else mark.fallback or ""
-
-
 class _Part:
     """One body: literal bytes, the code in between, and variables."""
 
@@ -99,7 +93,7 @@ class _Part:
             elif piece is None:
                 yield leaving + _SOFT_BREAK
             else:
-                value = self._write(plain_value(piece, to.fields))
+                value = self._write(marks.plain_value(piece, to.fields))
                 yield quoted_printable(value) + _SOFT_BREAK
 
 
@@ -194,7 +188,7 @@ class Letter:
 
     def _subject_for(self, to: Addressee) -> str:
         words = (
-            part if isinstance(part, str) else plain_value(part, to.fields)
+            part if isinstance(part, str) else marks.plain_value(part, to.fields)
             for part in self._subject
         )
         # A field may hold a line break, which would begin another header: it is a space here.
