@@ -169,6 +169,37 @@ def test_two_migrations_at_once_take_turns(operator: Operator) -> None:
     assert operator.ask("contested", waiting) == [(0,)]
 
 
+def test_a_shop_that_sent_campaigns_goes_back_a_release_and_forward_again(
+    operator: Operator, shop: str
+) -> None:
+    operator.ask(
+        shop,
+        """
+        WITH mail AS (
+            INSERT INTO mail (dedupe_key, kind, code, recipient, sender, subject, text, html, state,
+                              attempts, created_at)
+            VALUES ('a', 'note', 'b', 'alice@example.com', 'shop@example.com', 'Hi', 'Hi', '',
+                    'suppressed', 0, now())
+        ), people AS (
+            INSERT INTO prospect (email, name, source, created_at, country, attributes)
+            VALUES ('alice@example.com', 'Alice', 'newsletter', now(), 'DE', '{"a": 1}')
+        )
+        INSERT INTO email_recipient (email_id, secret, address, fields, variant, state, attempts,
+                                     due_at)
+        SELECT 1, i, i || '@example.com', '{}', 1, 'sent', 1, now() FROM generate_series(1, 1000) i
+        RETURNING id
+        """,
+    )
+    before = operator.schema(shop)
+    down = operator.run("db", "downgrade", "0002", DATABASE_NAME=shop)
+    assert down.returncode == 0, down.stderr
+    assert operator.ask(shop, "SELECT state FROM mail") == [("failed",)]
+    up = operator.run("db", "upgrade", DATABASE_NAME=shop)
+    assert up.returncode == 0, up.stderr
+    assert operator.schema(shop) == before
+    assert operator.ask(shop, "SELECT name, country FROM prospect") == [("Alice", "")]
+
+
 def test_down_to_nothing_and_up_again_ends_where_it_began(operator: Operator, shop: str) -> None:
     before = operator.schema(shop)
     down = operator.run("db", "downgrade", "base", DATABASE_NAME=shop)
