@@ -7,9 +7,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from tests.admin.campaigns import done_to
 from tests.admin.conftest import DOOR, Enter, act, counting, said
 from tests.admin.test_catalog import save, titles
-from tests.admin.test_emails import done_to
 from webapp.accounts.models import Role
 from webapp.campaigns.models import Email, EmailState, EmailVariant, RunState, SequenceRun
 from webapp.campaigns.models import Sequence as MailSequence
