@@ -1,8 +1,14 @@
-"""Command groups that end a DomainError with its sentence instead of a traceback."""
+"""What the operator's commands have in common: errors are sentences, deeds are committed."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import click
+from flask.cli import with_appcontext
 from sqlalchemy.exc import OperationalError
 
+from webapp.core.db import db
 from webapp.core.errors import DomainError
 
 
@@ -20,3 +26,15 @@ class Sentences(click.Group):
         except OperationalError as error:
             reason = str(error.orig).strip().splitlines()[0]
             raise click.ClickException(f"The database can't be used: {reason}") from error
+
+
+def deed(command: Callable[..., object]) -> Callable[..., Any]:
+    """Commit what a command changed, and then print what it returns: a sentence or a number."""
+
+    @wraps(command)
+    def do(*args: Any, **options: Any) -> None:
+        told = command(*args, **options)
+        db.session.commit()
+        click.echo(told)
+
+    return with_appcontext(do)

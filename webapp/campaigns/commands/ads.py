@@ -1,13 +1,11 @@
 """The operator's commands for advertisements."""
 
 import click
-from flask.cli import with_appcontext
 
 from webapp.campaigns.queries import find_ad
 from webapp.campaigns.services.ads import AdDetails, create_ad
 from webapp.core.audit import OPERATOR
-from webapp.core.commands import Sentences
-from webapp.core.db import db
+from webapp.core.commands import Sentences, deed
 
 
 @click.group(cls=Sentences)
@@ -20,12 +18,10 @@ def ads() -> None:
 @click.option("--name", required=True, help="What staff call it.")
 @click.option("--landing", default="/products", help="The page of this shop it leads to.")
 @click.option("--if-missing", is_flag=True, help="Do nothing when the code is there.")
-@with_appcontext
-def create(code: str, name: str, landing: str, if_missing: bool) -> None:
+@deed
+def create(code: str, name: str, landing: str, if_missing: bool) -> str:
     """Make an advertisement: /a/CODE leads to its page, and visits are counted."""
     if if_missing and find_ad(code) is not None:
-        click.echo(f"The advertisement {code} is there already.")
-        return
+        return f"The advertisement {code} is there already."
     ad = create_ad(code, AdDetails(name, landing), OPERATOR)
-    db.session.commit()
-    click.echo(f"/a/{ad.code} leads to {ad.landing}.")
+    return f"/a/{ad.code} leads to {ad.landing}."

@@ -13,6 +13,7 @@ from webapp.campaigns.models import Audience, EmailType
 from webapp.campaigns.services import audiences as services
 from webapp.campaigns.services.importing import ImportChoices, import_prospects
 from webapp.core.audit import OPERATOR
+from webapp.core.commands import deed
 from webapp.core.db import db
 from webapp.messaging.models import MailTopic
 
@@ -33,8 +34,8 @@ def list_audiences() -> None:
 @audience.command("create")
 @click.argument("name")
 @click.argument("rules")
-@with_appcontext
-def create_audience(name: str, rules: str) -> None:
+@deed
+def create_audience(name: str, rules: str) -> int:
     """Save a segment; RULES is JSON like {"match": "all", "of": [...]}. Prints its number."""
     try:
         read = json.loads(rules)
@@ -43,8 +44,7 @@ def create_audience(name: str, rules: str) -> None:
     if not isinstance(read, dict):
         raise click.ClickException("The rules are a JSON object.")
     made = services.create_audience(name, read, OPERATOR)
-    db.session.commit()
-    click.echo(made.id)
+    return made.id
 
 
 @audience.command("size")

@@ -14,6 +14,7 @@ from webapp.campaigns.services.populating import populate as add_recipients
 from webapp.campaigns.services.resending import resend_to_non_openers
 from webapp.campaigns.services.sending import Progress
 from webapp.core.audit import OPERATOR
+from webapp.core.commands import deed
 from webapp.core.db import db
 
 LOOK_SECONDS = 1
@@ -22,74 +23,68 @@ MOMENTS = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S"]
 
 @campaign.command("populate")
 @click.argument("number", type=int)
-@with_appcontext
-def populate(number: int) -> None:
+@deed
+def populate(number: int) -> str:
     """Give everybody of its audience who has none a row with a code."""
     added = add_recipients(number)
-    db.session.commit()
-    click.echo(f"{added:,} recipients were added.")
+    return f"{added:,} recipients were added."
 
 
 @campaign.command("schedule")
 @click.argument("number", type=int)
 @click.argument("at", type=click.DateTime(MOMENTS))
-@with_appcontext
-def schedule(number: int, at: datetime) -> None:
+@deed
+def schedule(number: int, at: datetime) -> str:
     """Have it sent AT a moment in UTC, like 2030-05-01T09:00."""
     sending.schedule(number, at.replace(tzinfo=UTC), OPERATOR)
-    db.session.commit()
-    click.echo(f"It will be sent at {at:%Y-%m-%d %H:%M} UTC.")
+    return f"It will be sent at {at:%Y-%m-%d %H:%M} UTC."
 
 
 @campaign.command("send")
 @click.argument("number", type=int)
 @click.option("--yes", is_flag=True, help="Don't ask.")
-@with_appcontext
-def send(number: int, yes: bool) -> None:
+@deed
+def send(number: int, yes: bool) -> str:
     """Send it now."""
     people = sending.progress(number).pending
     if not yes:
         click.confirm(f"Send this mail to {people:,} people?", abort=True)
     sending.start(number, OPERATOR)
-    db.session.commit()
-    click.echo(f"It is on its way to {people:,} people.")
+    return f"It is on its way to {people:,} people."
 
 
 @campaign.command("pause")
 @click.argument("number", type=int)
-@with_appcontext
-def pause(number: int) -> None:
+@deed
+def pause(number: int) -> str:
     """Hold it; whoever has it has it."""
     sending.pause(number, OPERATOR)
-    db.session.commit()
-    click.echo("It is paused.")
+    return "It is paused."
 
 
 @campaign.command("resume")
 @click.argument("number", type=int)
-@with_appcontext
-def resume(number: int) -> None:
+@deed
+def resume(number: int) -> str:
     """Send what is missing."""
     sending.resume(number, OPERATOR)
-    db.session.commit()
-    click.echo("It goes on.")
+    return "It goes on."
 
 
 @campaign.command("cancel")
 @click.argument("number", type=int)
-@with_appcontext
-def cancel(number: int) -> None:
+@deed
+def cancel(number: int) -> str:
     """End it for good: whoever has not got it never will."""
     sending.cancel(number, OPERATOR)
-    db.session.commit()
-    click.echo("It is cancelled.")
+    return "It is cancelled."
 
 
 @campaign.command("send-again")
 @click.argument("number", type=int)
 @click.argument("address")
-@with_appcontext
-def send_again(number: int, address: str) -> None:
+@deed
+def send_again(number: int, address: str) -> str:
     """Send it once more to ADDRESS, where it failed or its fate is unknown."""
     found = select(EmailRecipient.id).where(
         EmailRecipient.email_id == number, EmailRecipient.address == address.strip().lower()
@@ -98,19 +93,17 @@ def send_again(number: int, address: str) -> None:
     if recipient_id is None:
         raise click.ClickException(f"This mail is not for {address}.")
     sending.send_again(number, recipient_id, OPERATOR)
-    db.session.commit()
-    click.echo(f"It is on its way to {address} once more.")
+    return f"It is on its way to {address} once more."
 
 
 @campaign.command("resend")
 @click.argument("number", type=int)
 @click.option("--subject", help="Another subject for those who did not open the first.")
-@with_appcontext
-def resend(number: int, subject: str | None) -> None:
+@deed
+def resend(number: int, subject: str | None) -> int:
     """Write a draft for those who got it and did not open it; prints its number."""
     email = resend_to_non_openers(number, subject, OPERATOR)
-    db.session.commit()
-    click.echo(email.id)
+    return email.id
 
 
 @campaign.command("progress")

@@ -9,6 +9,7 @@ from webapp.campaigns.models import Sequence, SequenceGoal, SequenceTrigger
 from webapp.campaigns.services import sequences as services
 from webapp.campaigns.services.sequences import SequenceDetails
 from webapp.core.audit import OPERATOR
+from webapp.core.commands import deed
 from webapp.core.db import db
 
 
@@ -32,24 +33,22 @@ def list_sequences() -> None:
 @click.argument("name")
 @click.option("--after", type=click.Choice([each.value for each in SequenceTrigger]), required=True)
 @click.option("--goal", type=click.Choice([each.value for each in SequenceGoal]), default="none")
-@with_appcontext
-def create_sequence(name: str, after: str, goal: str) -> None:
+@deed
+def create_sequence(name: str, after: str, goal: str) -> int:
     """Make one, switched off and without a mail; prints its number."""
     details = SequenceDetails(name, SequenceTrigger(after), SequenceGoal(goal))
     made = services.create_sequence(details, OPERATOR)
-    db.session.commit()
-    click.echo(made.id)
+    return made.id
 
 
 @sequence.command("add")
 @click.argument("number", type=int)
 @click.option("--minutes", type=int, default=0, help="After the mail before it, or the event.")
-@with_appcontext
-def add_mail(number: int, minutes: int) -> None:
+@deed
+def add_mail(number: int, minutes: int) -> int:
     """Add a mail to the end; prints the number of its draft, to be changed by `edit`."""
     step = services.add_step(number, minutes, OPERATOR)
-    db.session.commit()
-    click.echo(step.email_id)
+    return step.email_id
 
 
 @sequence.command("show")
@@ -70,70 +69,63 @@ def show_sequence(number: int) -> None:
 @sequence.command("wait")
 @click.argument("step", type=int)
 @click.argument("minutes", type=int)
-@with_appcontext
-def set_wait(step: int, minutes: int) -> None:
+@deed
+def set_wait(step: int, minutes: int) -> str:
     """Have a step wait so many minutes."""
     services.set_wait(step, minutes, OPERATOR)
-    db.session.commit()
-    click.echo(f"It waits {minutes:,} minutes.")
+    return f"It waits {minutes:,} minutes."
 
 
 @sequence.command("order")
 @click.argument("number", type=int)
 @click.argument("steps", type=int, nargs=-1, required=True)
-@with_appcontext
-def order_mails(number: int, steps: tuple[int, ...]) -> None:
+@deed
+def order_mails(number: int, steps: tuple[int, ...]) -> str:
     """Put the steps into this order; name each of them once."""
     services.reorder_steps(number, steps, OPERATOR)
-    db.session.commit()
-    click.echo("They are in that order.")
+    return "They are in that order."
 
 
 @sequence.command("remove")
 @click.argument("step", type=int)
-@with_appcontext
-def remove_mail(step: int) -> None:
+@deed
+def remove_mail(step: int) -> str:
     """Take a step out; a mail that was never sent goes with it."""
     services.remove_step(step, OPERATOR)
-    db.session.commit()
-    click.echo("It is out.")
+    return "It is out."
 
 
 @sequence.command("rewrite")
 @click.argument("step", type=int)
-@with_appcontext
-def rewrite_mail(step: int) -> None:
+@deed
+def rewrite_mail(step: int) -> int:
     """Give a step a new draft of the same words; prints its number."""
     email = services.rewrite_step(step, OPERATOR)
-    db.session.commit()
-    click.echo(email.id)
+    return email.id
 
 
 @sequence.command("on")
 @click.argument("number", type=int)
-@with_appcontext
-def switch_on(number: int) -> None:
+@deed
+def switch_on(number: int) -> str:
     """Begin with whom the event comes to from now on, if the checks of its mails pass."""
     services.activate(number, OPERATOR)
-    db.session.commit()
-    click.echo("It is on.")
+    return "It is on."
 
 
 @sequence.command("off")
 @click.argument("number", type=int)
-@with_appcontext
-def switch_off(number: int) -> None:
+@deed
+def switch_off(number: int) -> str:
     """Stop it for everybody; who was on the way doesn't begin again."""
     services.deactivate(number, OPERATOR)
-    db.session.commit()
-    click.echo("It is off.")
+    return "It is off."
 
 
 @sequence.command("delete")
 @click.argument("number", type=int)
-@with_appcontext
-def delete_sequence(number: int) -> None:
+@deed
+def delete_sequence(number: int) -> str:
     """Throw one away that is off and that nobody has begun."""
     services.delete_sequence(number, OPERATOR)
-    db.session.commit()
-    click.echo("It is gone.")
+    return "It is gone."

@@ -15,18 +15,17 @@ from webapp.campaigns.services.emails import EmailDetails
 from webapp.campaigns.services.previewing import preview as preview_email
 from webapp.campaigns.services.testing import send_test
 from webapp.core.audit import OPERATOR
-from webapp.core.db import db
+from webapp.core.commands import deed
 
 
 @campaign.command("create")
 @click.argument("name")
 @with_choices
-@with_appcontext
-def create(name: str, **given: Any) -> None:
+@deed
+def create(name: str, **given: Any) -> int:
     """Write a draft; prints its number."""
     email = emails.create_email(changed(EmailDetails(name), 1, given), OPERATOR)
-    db.session.commit()
-    click.echo(email.id)
+    return email.id
 
 
 @campaign.command("edit")
@@ -34,30 +33,28 @@ def create(name: str, **given: Any) -> None:
 @click.option("--name", help="What it is called in the back office.")
 @click.option("--version", type=int, default=1, help="Whose words; one more adds it, for a test.")
 @with_choices
-@with_appcontext
-def edit(number: int, name: str | None, version: int, **given: Any) -> None:
+@deed
+def edit(number: int, name: str | None, version: int, **given: Any) -> str:
     """Change a draft; what is not named stays."""
     details = emails.details_of(emails.get_email(number))
     if name is not None:
         details = replace(details, name=name)
     emails.edit_email(number, changed(details, version, given), OPERATOR)
-    db.session.commit()
-    click.echo("It is changed.")
+    return "It is changed."
 
 
 @campaign.command("drop-version")
 @click.argument("number", type=int)
 @click.argument("version", type=int)
-@with_appcontext
-def drop_version(number: int, version: int) -> None:
+@deed
+def drop_version(number: int, version: int) -> str:
     """Throw one version of a draft's words away."""
     details = emails.details_of(emails.get_email(number))
     left = [each for place, each in enumerate(details.variants, start=1) if place != version]
     if len(left) == len(details.variants):
         raise click.UsageError(f"It has {len(left)} versions.")
     emails.edit_email(number, replace(details, variants=tuple(left)), OPERATOR)
-    db.session.commit()
-    click.echo("The version is gone.")
+    return "The version is gone."
 
 
 @campaign.command("check")
@@ -92,59 +89,53 @@ def preview(number: int, variant: int, address: str | None, html: bool) -> None:
 @click.argument("number", type=int)
 @click.argument("address")
 @click.option("--variant", type=int, default=1, show_default=True)
-@with_appcontext
-def test(number: int, address: str, variant: int) -> None:
+@deed
+def test(number: int, address: str, variant: int) -> str:
     """Send a marked test to ADDRESS; it is never counted."""
     send_test(number, variant, address, OPERATOR)
-    db.session.commit()
-    click.echo(f"A test is on its way to {address}.")
+    return f"A test is on its way to {address}."
 
 
 @campaign.command("ready")
 @click.argument("number", type=int)
-@with_appcontext
-def ready(number: int) -> None:
+@deed
+def ready(number: int) -> str:
     """Freeze its words and gather its recipients, if its checks pass."""
     readying.make_ready(number, OPERATOR)
-    db.session.commit()
-    click.echo("It is ready; its recipients are being gathered.")
+    return "It is ready; its recipients are being gathered."
 
 
 @campaign.command("approve")
 @click.argument("number", type=int)
-@with_appcontext
-def approve(number: int) -> None:
+@deed
+def approve(number: int) -> str:
     """Approve what somebody else has made ready."""
     readying.approve(number, OPERATOR)
-    db.session.commit()
-    click.echo("It is approved.")
+    return "It is approved."
 
 
 @campaign.command("draft")
 @click.argument("number", type=int)
-@with_appcontext
-def draft(number: int) -> None:
+@deed
+def draft(number: int) -> str:
     """Take it back to be written on, as long as nothing of it was sent."""
     readying.back_to_draft(number, OPERATOR)
-    db.session.commit()
-    click.echo("It is a draft again.")
+    return "It is a draft again."
 
 
 @campaign.command("copy")
 @click.argument("number", type=int)
-@with_appcontext
-def copy(number: int) -> None:
+@deed
+def copy(number: int) -> int:
     """Write a new draft with the same words; prints its number."""
     email = emails.copy_email(number, OPERATOR)
-    db.session.commit()
-    click.echo(email.id)
+    return email.id
 
 
 @campaign.command("delete")
 @click.argument("number", type=int)
-@with_appcontext
-def delete(number: int) -> None:
+@deed
+def delete(number: int) -> str:
     """Throw a draft away."""
     emails.delete_draft(number, OPERATOR)
-    db.session.commit()
-    click.echo("The draft is gone.")
+    return "The draft is gone."
