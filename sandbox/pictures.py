@@ -102,7 +102,7 @@ def log_in(page: Page, admin: dict[str, str]) -> None:
     page.goto(admin["url"])
     page.locator("[name=email]").fill(admin["email"])
     page.locator("[name=password]").fill(admin["password"])
-    page.locator("main form button[type=submit]").last.click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 if __name__ == "__main__":
