@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -20,6 +20,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
 from tests.accounts.oidc.tokens import Lie, mint
+from tests.listening import RoomyServer
 
 CLIENT_ID = "shop.example.client"
 CLIENT_SECRET = "only-between-us-" + "s" * 16
@@ -308,7 +309,7 @@ def serve(manner: Manner, host: str = "127.0.0.1") -> Iterator[OidcProvider]:
     """Run a provider on a free port of loopback, which ``host`` is a name of."""
     provider = OidcProvider(manner)
     handler = type("Desk", (_Desk,), {"provider": provider})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = RoomyServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     provider.url = f"http://{host}:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)

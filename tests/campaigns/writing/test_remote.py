@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from flask import Flask
 
 from jobs.campaigns import check_links
 from tests.campaigns.writing.drafts import draft
+from tests.listening import RoomyServer
 from webapp.campaigns.services.checking import Level, ask_to_check_links, check
 from webapp.campaigns.services.checking.remote import Address, look
 from webapp.core.db import db
@@ -55,16 +56,16 @@ PAGES: dict[str, tuple[int, dict[str, str]]] = {
 
 
 @pytest.fixture
-def site() -> Iterator[ThreadingHTTPServer]:
+def site() -> Iterator[RoomyServer]:
     handler = type("Site", (_Site,), {"asked": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = RoomyServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()
 
 
-def test_the_shops_own_pages_are_looked_at(site: ThreadingHTTPServer) -> None:
+def test_the_shops_own_pages_are_looked_at(site: RoomyServer) -> None:
     port = site.server_port
 
     def told(path: str, *, picture: bool = False) -> str:
@@ -98,7 +99,7 @@ def test_the_shops_own_pages_are_looked_at(site: ThreadingHTTPServer) -> None:
         "http://x@127.0.0.1:{port}/",
     ],
 )
-def test_nobodys_mail_looks_into_our_own_network(site: ThreadingHTTPServer, url: str) -> None:
+def test_nobodys_mail_looks_into_our_own_network(site: RoomyServer, url: str) -> None:
     address = Address(url.format(port=site.server_port), False)
     trouble = look(address, ("northwind.example", 443))
     assert trouble is not None
@@ -108,7 +109,7 @@ def test_nobodys_mail_looks_into_our_own_network(site: ThreadingHTTPServer, url:
 
 
 def test_a_name_with_one_address_inside_is_not_asked(
-    site: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+    site: RoomyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def resolve(*_: Any, **__: Any) -> list[Any]:
         return [(0, 0, 0, "", (ip, 80)) for ip in ("93.184.216.34", "127.0.0.1")]
@@ -119,7 +120,7 @@ def test_a_name_with_one_address_inside_is_not_asked(
 
 
 def test_checks_know_what_a_job_has_seen(
-    app: Flask, site: ThreadingHTTPServer, run_jobs: Callable[[], int]
+    app: Flask, site: RoomyServer, run_jobs: Callable[[], int]
 ) -> None:
     config, fork = app.extensions["startupwebapp"]
     base = f"http://127.0.0.1:{site.server_port}"

@@ -4,7 +4,7 @@ import json
 import threading
 import uuid
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 
 import requests
@@ -13,6 +13,7 @@ import stripe
 from sandbox.stripe import contract
 from sandbox.stripe.machine import Exchange
 from sandbox.stripe.server import StripeSandbox
+from tests.listening import RoomyServer
 
 CARD = {
     "email": "alice@example.com",
@@ -49,7 +50,7 @@ class Ear:
             def log_message(self, format: str, *args: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = RoomyServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
