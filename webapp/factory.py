@@ -16,6 +16,7 @@ from webapp.core.fork import Fork
 from webapp.core.forks import MIGRATIONS
 from webapp.core.lean import LeanFlask
 from webapp.core.logging import configure_logging
+from webapp.core.numbering import RowNumber
 from webapp.core.redis import init_redis
 from webapp.core.security import init_security
 from webapp.core.state import bind
@@ -40,6 +41,7 @@ def create_app(config: Config) -> Flask:
     """Return the app of the fork that ``config.database_name`` names, without the back office."""
     fork = Fork(config.database_name, config.upload_folder)
     app = LeanFlask(__name__, template_folder="../templates")
+    app.url_map.converters["int"] = RowNumber
     configure_logging(fork.name, config.log_level)
     bind(app, config, fork)
     _init_database(app, config, fork)

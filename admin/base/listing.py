@@ -17,11 +17,11 @@ from admin.base.guarded import Guarded
 from webapp.accounts.permissions import Permission
 from webapp.core.db import Base, db
 from webapp.core.errors import NotFound
+from webapp.core.numbering import MAX_BIGINT
 
 # A list counts no further: the figure behind it helps nobody, and counting costs.
 COUNT_LIMIT = 10_000
 PAGE_SIZE = 50
-MAX_BIGINT = 2**63 - 1
 
 
 class NoForm(Form):

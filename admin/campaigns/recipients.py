@@ -36,9 +36,9 @@ from webapp.campaigns.services.emails import LETTERS
 from webapp.campaigns.services.tags import tags_of
 from webapp.core.db import db
 from webapp.core.errors import DomainError
+from webapp.core.numbering import MAX_BIGINT
 
 KEY = re.compile(r"([0-9]{1,19})-([0-9]{1,19})")
-MAX_BIGINT = 2**63 - 1
 MAILS = 200
 MOST_SAID = 70
 STUCK = (RecipientState.FAILED, RecipientState.UNKNOWN)

@@ -158,6 +158,19 @@ def test_addresses_of_any_bytes(siege: Siege, name: str) -> None:
     assert broken == []
 
 
+@pytest.mark.parametrize("number", [2**63, 10**400])
+def test_a_number_that_no_row_can_have_leads_nowhere(siege: Siege, number: int) -> None:
+    asked = 0
+    for route in open_routes(siege.app):
+        for argument in (each for each in route.arguments if each.kind == "int"):
+            for method in sorted(route.methods & {"GET", "POST"}):
+                path = route.address({argument.name: f"{number:d}"})
+                answer = siege.browser("alice").open(path, method=method, data=GOOD)
+                assert answer.status_code == 404, (method, path[:80], answer.status)
+                asked += 1
+    assert asked > 6
+
+
 def test_bodies_of_any_bytes(siege: Siege) -> None:
     broken = []
     bodies = [b"\xff\xfe\x00", b"email=%ff%fe&password=%00", b"email=\xff", b"--x\r\n", b"%", b"="]

@@ -17,7 +17,7 @@ from webapp.orders.queries import address_lines
 from webapp.storefront.private import show_privately
 from webapp.storefront.views.blueprint import blueprint
 
-ONE = "/account/addresses/<int(max=9223372036854775807):address_id>"
+ONE = "/account/addresses/<int:address_id>"
 
 
 @blueprint.get("/account/addresses")

@@ -30,7 +30,7 @@ def account_orders() -> Response:
     return show_privately("accounts/orders.html", page=page)
 
 
-@blueprint.get("/account/orders/<int(max=9223372036854775807):number>")
+@blueprint.get("/account/orders/<int:number>")
 @open_to(MEMBERS)
 def account_order(number: int) -> Response:
     order = find_member_order(current_user.id, number)
