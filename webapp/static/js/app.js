@@ -23,13 +23,28 @@ document.addEventListener("submit", (event) => {
   if (question && !confirm(question)) event.preventDefault();
 }, true);
 
+const isChosen = (field) => field.matches("select, [type=checkbox], [type=radio]");
+const isChanged = (field) => {
+  if (field.matches("select")) {
+    const options = [...field.options];
+    return !(options.find((option) => option.defaultSelected) ?? options[0]).selected;
+  }
+  if (isChosen(field)) return field.checked !== field.defaultChecked;
+  return field.matches("input") && field.value !== field.defaultValue;
+};
+
 for (const form of document.querySelectorAll("form[data-autosubmit]")) {
   for (const button of form.querySelectorAll("[data-fallback]")) button.hidden = true;
   let waiting;
-  form.addEventListener("change", () => {
+  const soon = () => {
     clearTimeout(waiting);
     waiting = setTimeout(() => form.reportValidity() && form.requestSubmit(), 450);
-  });
+  };
+  form.addEventListener("change", soon);
+  // On a slow line somebody was quicker than this script: what they changed before it came counts
+  // too. A word they still type tells of itself when it is done.
+  const isTyped = (field) => field === document.activeElement && !isChosen(field);
+  if ([...form.elements].some((field) => isChanged(field) && !isTyped(field))) soon();
 }
 
 for (const box of document.querySelectorAll("[data-quantity]")) {
