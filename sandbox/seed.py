@@ -43,7 +43,79 @@ class DemoFork:
             # The owner publishes them, and so need not be asked to agree.
             ["terms", "publish", "2026-01", str(TERMS), "--by", STAFF_EMAIL, "--if-missing"],
             ["ads", "create", "spring", "--name", "Spring leaflet", "--if-missing"],
+            *(plan.command() for plan in PLANS),
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class DemoPlan:
+    """What the demo's shops offer by subscription, both the same."""
+
+    slug: str
+    name: str
+    description: str
+    monthly: str
+    yearly: str
+    position: int
+    features: tuple[tuple[str, str], ...]
+    pieces: str
+    trial_days: int = 0
+
+    def command(self) -> list[str]:
+        command = ["plan", "create", self.slug, "--if-missing", "--publish"]
+        command += ["--name", self.name, "--description", self.description]
+        command += ["--monthly", self.monthly, "--yearly", self.yearly]
+        command += ["--position", str(self.position), "--trial-days", str(self.trial_days)]
+        for key, words in self.features:
+            command += ["--feature", f"{key}={words}"]
+        return [*command, "--limit", f"saved_pieces={self.pieces}"]
+
+
+PLANS = (
+    DemoPlan(
+        slug="starter",
+        name="Starter",
+        description="For finding out whether it suits you.",
+        monthly="9",
+        yearly="90",
+        position=1,
+        features=(("notes", "Notes from the workshop, every Friday"), ("swap", "One swap a month")),
+        pieces="10",
+    ),
+    DemoPlan(
+        slug="pro",
+        name="Pro",
+        description="For those who come back every week.",
+        monthly="19",
+        yearly="190",
+        position=2,
+        features=(
+            ("notes", "Notes from the workshop, every Friday"),
+            ("swap", "Swaps whenever you like"),
+            ("early", "New pieces two days before everybody"),
+            ("pro_room", "The Pro room"),
+        ),
+        pieces="100",
+        trial_days=14,
+    ),
+    DemoPlan(
+        slug="team",
+        name="Team",
+        description="For a shop, a studio or a family.",
+        monthly="49",
+        yearly="490",
+        position=3,
+        features=(
+            ("notes", "Notes from the workshop, every Friday"),
+            ("swap", "Swaps whenever you like"),
+            ("early", "New pieces two days before everybody"),
+            ("pro_room", "The Pro room"),
+            ("fitting", "A fitting by video each season"),
+        ),
+        pieces="none",
+        trial_days=14,
+    ),
+)
 
 
 FORKS = (

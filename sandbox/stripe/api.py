@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,8 @@ from sandbox.stripe.machine import Exchange, Machine
 from sandbox.stripe.messages import Request, Response
 from sandbox.stripe.store import Json, Row, dumps
 from sandbox.stripe.world import Origin, World
+
+_VERSION = re.compile(r"20\d\d-[01]\d-[0-3]\d(\.\w+)?")
 
 assert resources.__all__, "importing the resources fills the table of routes"
 
@@ -102,7 +105,8 @@ class Api:
             raise errors.unknown_route(request.method, request.path)
         attempt.route, attempt.path = found
         version = request.header("Stripe-Version")
-        if version and version != wheel.api_version():
+        # Programs of another time are answered too, in this version's words.
+        if version and not _VERSION.fullmatch(version):
             raise errors.invalid(f"Invalid Stripe API version: {version}")
         if len(attempt.key) > 255:
             raise errors.invalid("Idempotency keys can be at most 255 characters long.")

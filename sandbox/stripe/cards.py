@@ -1,6 +1,7 @@
 """Stripe's documented test cards and what each of them does (https://docs.stripe.com/testing)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,21 @@ class Decline:
     param: str | None = None
     type: str = "card_error"
 
+    def told(self, method: dict[str, Any]) -> dict[str, Any]:
+        """The error that an intent shows after this refusal of a payment method."""
+        error = {
+            "code": self.code,
+            "doc_url": f"https://stripe.com/docs/error-codes/{self.code.replace('_', '-')}",
+            "message": self.message,
+            "payment_method": method,
+            "type": self.type,
+        }
+        if self.decline_code:
+            error["decline_code"] = self.decline_code
+        if self.param:
+            error["param"] = self.param
+        return error
+
 
 @dataclass(frozen=True, slots=True)
 class TestCard:
@@ -22,6 +38,8 @@ class TestCard:
     decline: Decline | None = None
     #: Whether the bank asks the holder before it decides.
     authenticate: bool = False
+    #: Whether it asks no more off session once the card was set up for that with the holder there.
+    remembers: bool = False
     #: What becomes of a refund: at once, "pending" first, or "failed" later.
     refund: str = "succeeded"
     blocked: bool = False
@@ -53,6 +71,12 @@ UNAUTHENTICATED = Decline(
     "We are unable to authenticate your payment method. Please choose a different payment method "
     "and try again.",
     type="invalid_request_error",
+)
+#: Off session there is nobody to ask: the payment waits for the holder.
+ASKED = Decline(
+    "authentication_required",
+    "Your card was declined. This transaction requires authentication.",
+    "authentication_required",
 )
 DEBIT_FAILED = Decline(
     "payment_intent_payment_attempt_failed",
@@ -88,7 +112,8 @@ CARDS: dict[str, TestCard] = {
     "4000000000000119": TestCard("visa", decline=PROCESSING),
     "4100000000000019": TestCard("visa", decline=FRAUDULENT, blocked=True),
     "4000000000000341": TestCard("visa", decline=GENERIC),
-    "4000002500003155": TestCard("visa", country="FR", authenticate=True),
+    "4000002500003155": TestCard("visa", country="FR", authenticate=True, remembers=True),
+    "4000003800000446": TestCard("visa", country="FR", authenticate=True, remembers=True),
     "4000002760003184": TestCard("visa", country="DE", authenticate=True),
     "4000000000003220": TestCard("visa", authenticate=True),
     "4000000000003063": TestCard("visa", authenticate=True),
@@ -122,6 +147,22 @@ BY_NAME: dict[str, str] = {
     "pendingRefund": "4000000000007726",
     "refundFail": "4000000000005126",
 }
+
+#: Cards that are as good as set up already.
+ALREADY_SET_UP = frozenset({"4000003800000446"})
+
+_MESSAGES = {
+    "insufficient_funds": "Your card has insufficient funds.",
+    "call_issuer": "Your card was declined. You can call your bank for details.",
+}
+_OWN_CODES = {decline.code: decline for decline in (EXPIRED, INCORRECT_CVC, PROCESSING, ASKED)}
+
+
+def declined(decline_code: str) -> Decline:
+    """The refusal that goes with a bank's decline code."""
+    message = _MESSAGES.get(decline_code, "Your card was declined.")
+    return _OWN_CODES.get(decline_code) or _refused(decline_code, message)
+
 
 #: IBANs and account numbers whose debit fails; every other one succeeds.
 FAILING_ACCOUNTS = frozenset({"AT861904300235473202", "DE62370400440532013001", "000111111116"})

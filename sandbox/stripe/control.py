@@ -164,7 +164,8 @@ def _pay(ask: Ask) -> Json:
         buyer = form.buyer_with_defaults(session, ask.body)
         outcome = pay.pay(world, session, buyer)
         if isinstance(outcome, pay.NeedsBank):
-            intent = world.get("payment_intent", outcome.intent)
+            kind = "setup_intent" if outcome.intent.startswith("seti_") else "payment_intent"
+            intent = world.get(kind, outcome.intent)
             outcome = pay.answer_bank(world, session, intent, agreed)
         waiting = session.body["payment_status"] == "unpaid"
         if after is not None and waiting and session.body["status"] == "complete":
@@ -179,6 +180,8 @@ def _told(session: Row, outcome: pay.Outcome) -> Json:
         "status": session.body["status"],
         "payment_status": session.body["payment_status"],
         "payment_intent": session.body["payment_intent"],
+        "setup_intent": session.body["setup_intent"],
+        "subscription": session.body["subscription"],
         "success_url": form.success_url(session),
         "outcome": type(outcome).__name__.lower(),
     }

@@ -1,6 +1,7 @@
 """Stripe's error bodies, in Stripe's own words (https://docs.stripe.com/api/errors)."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 Json = dict[str, Any]
 
@@ -50,6 +51,20 @@ class InvalidParams(ApiError):
 
 def invalid(message: str, param: str | None = None, code: str | None = None) -> ApiError:
     return ApiError(400, message, code=code, param=param)
+
+
+def only_one(*names: str) -> ApiError:
+    """The refusal of parameters that exclude each other."""
+    return invalid(f"You may only specify one of these parameters: {', '.join(names)}.", names[0])
+
+
+def check_url(url: str | None, param: str) -> None:
+    """Raise ApiError for an address that a browser could not follow."""
+    if url is None:
+        return
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise invalid("Not a valid URL", param, "url_invalid")
 
 
 def missing(kind: str, id: str, param: str = "id", status: int = 404) -> ApiError:

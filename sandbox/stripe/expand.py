@@ -1,6 +1,6 @@
 """`expand`: ids replaced by their objects, and properties that only appear when asked for."""
 
-import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -24,10 +24,24 @@ EXPANDABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "discounts.promotion_code": ("promotion_code",),
         "shipping_cost.shipping_rate": ("shipping_rate",),
         "shipping_options.shipping_rate": ("shipping_rate",),
-        "invoice": (),
+        "invoice": ("invoice",),
         "payment_link": (),
-        "setup_intent": (),
-        "subscription": (),
+        "setup_intent": ("setup_intent",),
+        "subscription": ("subscription",),
+    },
+    "customer_balance_transaction": {
+        "checkout_session": ("checkout.session",),
+        "credit_note": ("credit_note",),
+        "customer": ("customer",),
+        "invoice": ("invoice",),
+    },
+    "billing_portal.configuration": {"application": ()},
+    "billing_portal.session": {},
+    "credit_note": {
+        "customer": ("customer",),
+        "customer_balance_transaction": ("customer_balance_transaction",),
+        "invoice": ("invoice",),
+        "refunds.refund": ("refund",),
     },
     "discount": {
         "customer": ("customer",),
@@ -37,6 +51,33 @@ EXPANDABLE: dict[str, dict[str, tuple[str, ...]]] = {
     "customer": {
         "default_source": (),
         "invoice_settings.default_payment_method": ("payment_method",),
+        "test_clock": ("test_helpers.test_clock",),
+    },
+    "invoice": {
+        "customer": ("customer",),
+        "default_payment_method": ("payment_method",),
+        "discounts": ("discount",),
+        "latest_revision": ("invoice",),
+        "parent.subscription_details.subscription": ("subscription",),
+        "test_clock": ("test_helpers.test_clock",),
+        "total_discount_amounts.discount": ("discount",),
+    },
+    "invoice_payment": {
+        "invoice": ("invoice",),
+        "payment.charge": ("charge",),
+        "payment.payment_intent": ("payment_intent",),
+    },
+    "invoiceitem": {
+        "customer": ("customer",),
+        "discounts": ("discount",),
+        "invoice": ("invoice",),
+        "test_clock": ("test_helpers.test_clock",),
+    },
+    "line_item": {
+        "discount_amounts.discount": ("discount",),
+        "discounts": ("discount",),
+        "pricing.price_details.price": ("price",),
+        "subscription": ("subscription",),
     },
     "payment_intent": {
         "customer": ("customer",),
@@ -55,6 +96,27 @@ EXPANDABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "payment_intent": ("payment_intent",),
         "payment_method": ("payment_method",),
     },
+    "setup_attempt": {
+        "customer": ("customer",),
+        "payment_method": ("payment_method",),
+        "setup_intent": ("setup_intent",),
+    },
+    "setup_intent": {
+        "customer": ("customer",),
+        "latest_attempt": ("setup_attempt",),
+        "mandate": (),
+        "payment_method": ("payment_method",),
+    },
+    "subscription": {
+        "customer": ("customer",),
+        "default_payment_method": ("payment_method",),
+        "discounts": ("discount",),
+        "latest_invoice": ("invoice",),
+        "pending_setup_intent": ("setup_intent",),
+        "schedule": (),
+        "test_clock": ("test_helpers.test_clock",),
+    },
+    "subscription_item": {"discounts": ("discount",)},
 }
 
 Includer = Callable[[World, Json], Any]
@@ -74,15 +136,22 @@ def expanded(world: World, body: Json, paths: list[str]) -> Json:
     """A copy of an object with every path of `expand[]` filled in."""
     if not paths:
         return body
-    body = copy.deepcopy(body)
+    body = _copied(body)
     for path in paths:
         parts = path.split(".")
-        if len(parts) > 4 + (parts[0] == "data"):
+        # `data` leads into a list and is no level of its own.
+        if len(parts) - parts.count("data") > 4:
             raise errors.invalid(
                 f"You cannot expand more than 4 levels of a property ({path}).", "expand"
             )
         _walk(world, body, parts, path)
     return body
+
+
+def _copied(body: Json) -> Json:
+    """A deep copy in a fraction of its time: all there is in it is JSON."""
+    made: Json = json.loads(json.dumps(body))
+    return made
 
 
 def _walk(world: World, holder: Any, parts: list[str], path: str) -> None:
@@ -149,14 +218,20 @@ def _owners(holder: Json, parts: list[str]) -> list[Json]:
 
 
 def _replace(world: World, owner: Json, name: str, kinds: tuple[str, ...]) -> None:
-    id = owner.get(name)
-    if not isinstance(id, str):
-        return
+    value = owner.get(name)
+    if isinstance(value, list):
+        owner[name] = [_object(world, id, kinds) for id in value]
+    elif isinstance(value, str):
+        owner[name] = _object(world, value, kinds)
+
+
+def _object(world: World, id: Any, kinds: tuple[str, ...]) -> Any:
+    """A copy of the object of an id, so that expanding goes on in it; the id if there is none."""
     for kind in kinds:
-        row = world.find(kind, id)
+        row = world.find(kind, id) if isinstance(id, str) else None
         if row is not None:
-            owner[name] = row.body
-            return
+            return _copied(row.body)
+    return id
 
 
 def _include(world: World, holder: Json, parts: list[str], includer: Includer) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,16 +10,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sandbox.stripe.checkout import expiry, pay
+from sandbox.stripe import timers
+from sandbox.stripe.checkout import timing
 from sandbox.stripe.clock import Clock
 from sandbox.stripe.deliveries import Courier
 from sandbox.stripe.faults import Faults
 from sandbox.stripe.ids import new_id
-from sandbox.stripe.resources import refunds, webhook_endpoints
+from sandbox.stripe.resources import webhook_endpoints
 from sandbox.stripe.store import Json, Row, Store
-from sandbox.stripe.world import Origin, World
+from sandbox.stripe.world import TEST_CLOCK, Origin, World
 
 TICK_S = 0.25
+
+assert timing and webhook_endpoints, "importing them, and so all resources, fills the timers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ class Machine:
         self.courier = Courier(self.store, self.retry_base)
         self.faults = Faults()
         self._stopping = threading.Event()
+        self._bell = threading.Event()
+        self._ticking = threading.Lock()
         self._ticker = threading.Thread(target=self._tick_forever, daemon=True)
 
     def start(self) -> None:
@@ -56,6 +62,7 @@ class Machine:
 
     def stop(self) -> None:
         self._stopping.set()
+        self._bell.set()
         self.faults.release()
         self.courier.stop()
         if self._ticker.is_alive():
@@ -114,7 +121,8 @@ class Machine:
             if old and old != base_url:
                 self.store.run(
                     "UPDATE objects SET body = replace(body, ?, ?) "
-                    "WHERE kind IN ('checkout.session', 'payment_intent', 'charge')",
+                    "WHERE kind IN ('billing_portal.session', 'charge', 'checkout.session', "
+                    "'credit_note', 'invoice', 'payment_intent', 'setup_intent')",
                     (f"{old}/c/", f"{base_url}/c/"),
                 )
             self.store.remember("base_url", base_url)
@@ -122,27 +130,85 @@ class Machine:
     # Time
 
     def move_clock(self, offset: float) -> None:
-        self.clock.offset = offset
-        self.store.remember("clock_offset", offset)
-        self.tick()
+        """Set the clock, and do on the way what falls due, each thing at its own moment."""
+        with self._ticking:
+            target = time.time() + offset
+            self.clock.held = self.clock.time()
+            self.clock.offset = offset
+            self.store.remember("clock_offset", offset)
+            try:
+                while (due := self._run_next("", int(target))) is not None:
+                    self.clock.held = max(self.clock.held, due)
+            finally:
+                self.clock.held = None
+        self._forget_keys()
+
+    def ring(self) -> None:
+        """Something may be due at once."""
+        self._bell.set()
 
     def _tick_forever(self) -> None:
-        while not self._stopping.wait(TICK_S):
-            self.tick()
+        while not self._stopping.is_set():
+            self._bell.wait(TICK_S)
+            self._bell.clear()
+            try:
+                if not self._stopping.is_set():
+                    self.tick()
+            except Exception:
+                traceback.print_exc()
 
     def tick(self) -> None:
-        """Do what is due: sessions expire, banks answer, refunds arrive or come back."""
-        due = self.store.all(
-            "SELECT account, id, what FROM timers WHERE due <= ? ORDER BY due LIMIT 1000",
-            (self.clock.now(),),
-        )
-        for account, id, what in due:
-            with self.world(account) as world:
-                self.store.run(
-                    "DELETE FROM timers WHERE account=? AND id=? AND what=?", (account, id, what)
-                )
-                _happen(world, id, what)
+        """Do what is due: sessions expire, banks answer, subscriptions renew, cards are retried."""
+        with self._ticking:
+            while self._run_next("", self.clock.now()) is not None:
+                continue
         self._forget_keys()
+
+    def _run_next(self, clock: str, until: int) -> int | None:
+        """Do the first thing due in a clock's time; returns when it was due, None for nothing."""
+        found = self.store.one(
+            "SELECT account, id, what, due FROM timers WHERE clock=? AND due<=? "
+            "ORDER BY due, rowid LIMIT 1",
+            (clock, until),
+        )
+        if found is None or self._stopping.is_set():
+            return None
+        account, id, what, due = found
+        if what == timers.ADVANCE:
+            self._advance(account, id)
+            return int(due)
+        try:
+            with self.world(account) as world:
+                world.at, world.clock = due, clock
+                world.drop_timer(id, what)
+                if clock:
+                    self._note_time(world, due)
+                timers.happen(world, id, what)
+        except Exception:
+            # It would fail again at every tick, before everything that is due later.
+            World(self, account).drop_timer(id, what)
+            raise
+        return int(due)
+
+    def _note_time(self, world: World, at: int) -> None:
+        row = world.find(TEST_CLOCK, world.clock)
+        if row is not None and row.private.get("at") != at:
+            row.private["at"] = at
+            world.save(row)
+
+    def _advance(self, account: str, id: str) -> None:
+        """Move a test clock to where it was told to go, a transaction for each step."""
+        row = self.store.find(account, TEST_CLOCK, id)
+        advancing = row.body["status_details"].get("advancing") if row else None
+        if advancing:
+            while self._run_next(id, advancing["target_frozen_time"]) is not None:
+                continue
+        if self._stopping.is_set():
+            return
+        with self.world(account) as world:
+            world.drop_timer(id, timers.ADVANCE)
+            if advancing:
+                timers.happen(world, id, timers.ARRIVE)
 
     def _forget_keys(self) -> None:
         # Stripe forgets an idempotency key after a day.
@@ -164,18 +230,3 @@ class Machine:
         while time.monotonic() < deadline and not self._stopping.wait(0.05):
             if self.faults.released():
                 return
-
-
-def _happen(world: World, id: str, what: str) -> None:
-    if what in ("refund_succeeded", "refund_failed"):
-        refund = world.find("refund", id)
-        if refund and refund.body["status"] in ("pending", "succeeded"):
-            refunds.finish(world, refund, what == "refund_succeeded")
-        return
-    session = world.find("checkout.session", id)
-    if session is None:
-        return
-    if what == "expire":
-        expiry.expire_if_due(world, session)
-    else:
-        pay.settle(world, session, what == "async_succeeded")

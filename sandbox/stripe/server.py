@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from sandbox.stripe import pages
 from sandbox.stripe.api import Api
-from sandbox.stripe.checkout.page import Pages
+from sandbox.stripe.billing import control as billing_control
 from sandbox.stripe.control import Control
 from sandbox.stripe.faults import error_of
+from sandbox.stripe.hosted import Pages
 from sandbox.stripe.machine import Exchange, Machine
 from sandbox.stripe.messages import Request, Response
 from sandbox.stripe.resources import webhook_endpoints
 
 DEFAULT_KEY = "sk_test_sandbox"
+assert billing_control, "importing it adds its control addresses"
+assert pages.__all__, "importing the pages fills the table of pages"
 MAX_BODY = 4 * 1024 * 1024
 _REASONS = {200: "OK", 303: "See Other", 400: "Bad Request", 402: "Payment Required"}
 
@@ -184,14 +188,14 @@ def start(
     machine = Machine(
         Path(state_dir), retry_base=retry_base, async_after=async_after, on_exchange=on_exchange
     )
-    api, pages, control = Api(machine), Pages(machine), Control(machine)
+    api, site, control = Api(machine), Pages(machine), Control(machine)
 
     def answer(request: Request) -> Response:
         if request.path.startswith("/v1/"):
             return api.answer(request)
         if request.path.startswith("/_sandbox/"):
             return control.answer(request)
-        return pages.answer(request)
+        return site.answer(request)
 
     try:
         server = _listen(port, answer)

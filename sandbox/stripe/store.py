@@ -26,10 +26,14 @@ CREATE TABLE IF NOT EXISTS idempotency (
     account TEXT NOT NULL, key TEXT NOT NULL, route TEXT NOT NULL, params TEXT NOT NULL,
     request TEXT NOT NULL, status INTEGER NOT NULL, body TEXT NOT NULL, created INTEGER NOT NULL,
     PRIMARY KEY (account, key));
+CREATE INDEX IF NOT EXISTS objects_by_time ON objects (account, kind, created);
+CREATE INDEX IF NOT EXISTS objects_by_customer
+    ON objects (account, kind, json_extract(body, '$.customer'));
+CREATE INDEX IF NOT EXISTS objects_by_subscription
+    ON objects (account, kind, json_extract(body, '$.parent.subscription_details.subscription'));
 CREATE TABLE IF NOT EXISTS timers (
     account TEXT NOT NULL, id TEXT NOT NULL, what TEXT NOT NULL, due INTEGER NOT NULL,
-    PRIMARY KEY (account, id, what));
-CREATE INDEX IF NOT EXISTS timers_by_due ON timers (due);
+    clock TEXT NOT NULL DEFAULT '', PRIMARY KEY (account, id, what));
 CREATE TABLE IF NOT EXISTS deliveries (
     id INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, event TEXT NOT NULL,
     endpoint TEXT NOT NULL, lane TEXT NOT NULL, state TEXT NOT NULL, due REAL NOT NULL,
@@ -84,8 +88,16 @@ class Store:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
+            self._add_clocks()
         except sqlite3.OperationalError as error:
             raise StateInUse(f"The state folder {folder} is in use: {error}.") from error
+
+    def _add_clocks(self) -> None:
+        """Folders of an older sandbox have timers that know no test clock."""
+        columns = {name for _, name, *_ in self._db.execute("PRAGMA table_info(timers)")}
+        if "clock" not in columns:
+            self._db.execute("ALTER TABLE timers ADD COLUMN clock TEXT NOT NULL DEFAULT ''")
+        self._db.execute("CREATE INDEX IF NOT EXISTS timers_by_clock ON timers (clock, due)")
 
     def close(self) -> None:
         with self.lock:
@@ -111,6 +123,30 @@ class Store:
             finally:
                 self._depth -= 1
 
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """A transaction's part that is taken back at its end, whatever was written in it."""
+        with self.transaction():
+            self._db.execute("SAVEPOINT rehearsal")
+            try:
+                yield
+            finally:
+                self._db.execute("ROLLBACK TO rehearsal")
+                self._db.execute("RELEASE rehearsal")
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """A transaction's part that is taken back if it fails; the error goes on."""
+        with self.transaction():
+            self._db.execute("SAVEPOINT attempt")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK TO attempt")
+                raise
+            finally:
+                self._db.execute("RELEASE attempt")
+
     def all(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         with self.lock:
             return self._db.execute(sql, values).fetchall()
@@ -133,7 +169,7 @@ class Store:
                 row.account,
                 row.kind,
                 row.id,
-                row.body.get("created", 0),
+                row.body.get("created") or row.body.get("date", 0),
                 dumps(row.body),
                 dumps(row.private),
             ),

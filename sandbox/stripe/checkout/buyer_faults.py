@@ -2,7 +2,7 @@
 
 from sandbox.stripe import errors
 from sandbox.stripe.checkout.buyer import Buyer, email_of
-from sandbox.stripe.checkout.payment import method_type
+from sandbox.stripe.checkout.payment import method_type, needs_method
 from sandbox.stripe.resources import customers
 from sandbox.stripe.store import Row
 from sandbox.stripe.world import World
@@ -25,7 +25,7 @@ def faults_of(world: World, session: Row, buyer: Buyer) -> dict[str, str]:
         faults |= _address_faults(buyer)
     if session.body["phone_number_collection"]["enabled"] and len(buyer.phone) < 5:
         faults["phone"] = "Enter a phone number."
-    if session.body["amount_total"] > 0 and method_type(session, buyer) is None:
+    if needs_method(session) and method_type(session, buyer) is None:
         faults["payment_method"] = "Choose one of the ways to pay."
     return faults
 

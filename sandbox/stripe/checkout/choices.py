@@ -1,6 +1,6 @@
 """What a buyer chooses before paying and what thereby changes the price."""
 
-from sandbox.stripe.checkout import discounts, pricing
+from sandbox.stripe.checkout import discounts, lines, pricing
 from sandbox.stripe.checkout.buyer import Buyer
 from sandbox.stripe.resources import promotion_codes
 from sandbox.stripe.store import Row
@@ -43,9 +43,8 @@ def apply_code(world: World, session: Row, code: str) -> str | None:
         if row is None:
             return "This code is invalid."
         body = session.body
-        refusal = promotion_codes.refusal(
-            world, row, body["amount_subtotal"], body["currency"], body["customer"]
-        )
+        subtotal = sum(lines.whole_amount(line) for line in session.private["lines"])
+        refusal = promotion_codes.refusal(world, row, subtotal, body["currency"], body["customer"])
         if refusal:
             return refusal
         discounts.use_discount(session, row.body["promotion"]["coupon"], row.id)

@@ -2,7 +2,6 @@
 
 from sandbox.stripe import errors
 from sandbox.stripe.checkout import lines, totals
-from sandbox.stripe.checkout.parameters import only_one
 from sandbox.stripe.ids import new_id
 from sandbox.stripe.resources import coupons, promotion_codes
 from sandbox.stripe.store import Json, Row
@@ -13,7 +12,7 @@ def take_first(world: World, session: Row, params: Json) -> None:
     """Use the discount a new session was sent with, if any; raises ApiError."""
     for sent in params.get("discounts") or []:
         if ("coupon" in sent) == ("promotion_code" in sent):
-            raise only_one("discounts[0][coupon]", "discounts[0][promotion_code]")
+            raise errors.only_one("discounts[0][coupon]", "discounts[0][promotion_code]")
         if "coupon" in sent:
             coupon = world.named("coupon", sent["coupon"], "discounts[0][coupon]")
             if not coupons.is_valid(coupon.body, world.now):
@@ -39,7 +38,7 @@ def _check_coupon_currency(coupon: Row, currency: str) -> None:
 
 def _use_code(world: World, session: Row, id: str) -> None:
     code = world.named("promotion_code", id, "discounts[0][promotion_code]")
-    subtotal = sum(lines.amount_of(line) for line in session.private["lines"])
+    subtotal = sum(lines.whole_amount(line) for line in session.private["lines"])
     refusal = promotion_codes.refusal(
         world, code, subtotal, session.body["currency"], session.body["customer"]
     )

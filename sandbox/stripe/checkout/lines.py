@@ -2,18 +2,46 @@
 
 from sandbox.stripe import errors
 from sandbox.stripe.checkout import totals
-from sandbox.stripe.checkout.parameters import only_one
 from sandbox.stripe.ids import new_id
 from sandbox.stripe.resources import prices, products
 from sandbox.stripe.store import Json, Row
 from sandbox.stripe.world import World, check_metadata
 
 
-def new_line(world: World, sent: Json, index: int) -> Json:
-    """A line to keep, from one of the `line_items` sent; raises ApiError."""
+def new_lines(world: World, params: Json) -> list[Json]:
+    """The lines to keep of the `line_items` sent; raises ApiError."""
+    mode = params["mode"]
+    kept = [_new_line(world, sent, i, mode) for i, sent in enumerate(params["line_items"])]
+    if mode == "subscription":
+        _check_intervals(kept)
+        data = params.get("subscription_data") or {}
+        on_trial = bool(data.get("trial_period_days") or data.get("trial_end"))
+        for line in kept:
+            line["later"] = on_trial and line["price"]["type"] == "recurring"
+    return kept
+
+
+def _check_intervals(lines: list[Json]) -> None:
+    recurring = [line["price"]["recurring"] for line in lines if line["price"]["recurring"]]
+    if not recurring:
+        raise errors.invalid(
+            "You must provide at least one recurring price in `subscription` mode when using "
+            "prices.",
+            "line_items",
+        )
+    if len({(one["interval"], one["interval_count"]) for one in recurring}) > 1:
+        raise errors.invalid(
+            "Checkout does not support multiple prices with different billing intervals.",
+            "line_items",
+        )
+    if any(one["usage_type"] == "metered" for one in recurring):
+        raise errors.invalid("The sandbox does not support metered prices yet.", "line_items")
+
+
+def _new_line(world: World, sent: Json, index: int, mode: str) -> Json:
     path = f"line_items[{index}]"
     price, product = _price(world, sent, path)
-    if price.body["type"] == "recurring":
+    if price.body["type"] == "recurring" and mode == "payment":
         raise errors.invalid(
             "You specified `payment` mode but passed a recurring price. Either switch to "
             "`subscription` mode or use only one-time prices.",
@@ -51,13 +79,14 @@ def new_line(world: World, sent: Json, index: int) -> Json:
         },
         "metadata": sent.get("metadata") or {},
         "tax_rates": rates,
+        "later": False,
     }
 
 
 def _price(world: World, sent: Json, path: str) -> tuple[Row, Row]:
     if ("price" in sent) == ("price_data" in sent):
         if "price" in sent:
-            raise only_one(f"{path}[price]", f"{path}[price_data]")
+            raise errors.only_one(f"{path}[price]", f"{path}[price_data]")
         raise errors.invalid(f"You must specify either `price` or `price_data` in `{path}`.", path)
     if "price_data" in sent:
         return _inline_price(world, sent["price_data"], f"{path}[price_data]")
@@ -102,7 +131,12 @@ def one_currency(lines: list[Json], params: Json) -> str:
 
 
 def amount_of(line: Json) -> int:
-    """Unit amount times quantity in minor units, before discount and tax."""
+    """What is due today of a line in minor units, before discount and tax: none in a trial."""
+    return 0 if line.get("later") else whole_amount(line)
+
+
+def whole_amount(line: Json) -> int:
+    """Unit amount times quantity in minor units, whenever it is due."""
     return totals.line_amount(line["price"]["unit_amount_decimal"], line["quantity"])
 
 

@@ -1,4 +1,4 @@
-"""Paying a session: the same steps for the page, the control address and a robot."""
+"""Completing a session: the same steps for the page, the control address and a robot."""
 
 from dataclasses import dataclass, field
 
@@ -7,14 +7,14 @@ from sandbox.stripe.checkout import completion, payment
 from sandbox.stripe.checkout.buyer import Buyer
 from sandbox.stripe.checkout.buyer_faults import faults_of
 from sandbox.stripe.checkout.choices import choose
-from sandbox.stripe.resources import payment_intents
+from sandbox.stripe.resources import payment_intents, setup_intents
 from sandbox.stripe.store import Row
 from sandbox.stripe.world import World
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """Paid, or the debit is on its way."""
+    """Paid, or the debit is on its way, or the card is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,35 +45,47 @@ def pay(world: World, session: Row, buyer: Buyer) -> Outcome:
     faults |= faults_of(world, session, buyer)
     if faults:
         return Invalid(faults)
-    total = session.body["amount_total"]
-    least = money.MINIMUM.get(session.body["currency"], 1)
+    total = session.body["amount_total"] or 0
+    least = money.MINIMUM.get(session.body["currency"] or "", 1)
     if 0 < total < least:
         return Invalid({"promotion_code": "The total is below what can be charged."})
-    if total == 0:
-        completion.complete(world, session, buyer, None, "no_payment_required")
+    session.private["buyer"] = completion.kept(buyer)
+    if not payment.needs_method(session):
+        completion.complete_free(world, session)
         return Completed()
     fault = payment.card_fault(world, buyer)
     if fault:
         return Declined(fault)
-    intent = payment.intent_of(world, session, buyer)
+    if total:
+        intent = payment.intent_of(world, session, buyer)
+        confirm = payment_intents.confirm
+    else:
+        intent = payment.setup_of(world, session)
+        confirm = setup_intents.confirm
     method = payment.new_method(world, session, buyer)
-    session.private["buyer"] = completion.kept(buyer)
     world.save(session)
-    decline = payment_intents.confirm(world, intent, method, session.body["url"])
+    decline = confirm(world, intent, method, session.body["url"])
+    return _finish(world, session, intent, decline)
+
+
+def answer_bank(world: World, session: Row, intent: Row, agreed: bool) -> Outcome:
+    """Go on with a session after the bank's page; the intent pays or sets up."""
+    if intent.kind == setup_intents.KIND:
+        decline = setup_intents.answer_bank(world, intent, agreed)
+    else:
+        decline = payment_intents.answer_bank(world, intent, agreed)
+    return _finish(world, session, intent, decline)
+
+
+def _finish(world: World, session: Row, intent: Row, decline: cards.Decline | None) -> Outcome:
     if decline:
         return Declined(decline)
     if intent.body["status"] == "requires_action":
         return NeedsBank(intent.id)
-    completion.complete_paid(world, session, intent)
-    return Completed()
-
-
-def answer_bank(world: World, session: Row, intent: Row, agreed: bool) -> Outcome:
-    """Go on with a session after the bank's page."""
-    decline = payment_intents.answer_bank(world, intent, agreed)
-    if decline:
-        return Declined(decline)
-    completion.complete_paid(world, session, intent)
+    if intent.kind == setup_intents.KIND:
+        completion.complete_saved(world, session, intent)
+    else:
+        completion.complete_paid(world, session, intent)
     return Completed()
 
 

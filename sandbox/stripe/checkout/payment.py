@@ -2,34 +2,70 @@
 
 from sandbox.stripe import cards
 from sandbox.stripe.checkout.buyer import Buyer, email_of, shipping_details
-from sandbox.stripe.resources import customers, payment_intents, payment_methods
+from sandbox.stripe.resources import customers, payment_intents, payment_methods, setup_intents
 from sandbox.stripe.store import Json, Row
 from sandbox.stripe.world import World
 
 
+def needs_method(session: Row) -> bool:
+    """Whether a card (or account) is asked for, which a free order or trial may not need."""
+    if session.body["amount_total"]:
+        return True
+    return bool(session.body["payment_method_collection"] == "always")
+
+
 def intent_of(world: World, session: Row, buyer: Buyer) -> Row:
-    """The session's intent: made at the first attempt, used again at the next."""
+    """What takes the session's money: made at the first attempt, used again at the next."""
     total = session.body["amount_total"]
     shipping = shipping_details(session, buyer)
     if shipping and session.body["phone_number_collection"]["enabled"]:
         shipping["phone"] = buyer.phone
-    intent = world.find("payment_intent", session.body["payment_intent"])
-    if intent is not None:
+    intent = open_intent(world, session)
+    if intent is not None and intent.kind == "payment_intent":
         changes: Json = {"amount": total, "next_action": None}
         if shipping:
             changes["shipping"] = payment_intents.shipping_of(shipping)
         world.change(intent, changes)
         return intent
-    data = session.private["payment_intent_data"]
-    sent = {**data, "customer": session.body["customer"]}
+    sent = {**session.private["payment_intent_data"], "customer": session.body["customer"]}
+    if session.body["mode"] == "subscription":
+        sent |= {"setup_future_usage": "off_session", "description": "Subscription creation"}
     if shipping:
         sent["shipping"] = shipping
     types = session.body["payment_method_types"]
     intent = payment_intents.new_intent(world, total, session.body["currency"], sent, types)
+    _remember(world, session, intent)
+    # A subscription's payment belongs to its invoice; the session doesn't show it.
+    if session.body["mode"] == "payment":
+        world.change(session, {"payment_intent": intent.id})
+    return intent
+
+
+def setup_of(world: World, session: Row) -> Row:
+    """What makes the session's card ready where nothing is paid today."""
+    intent = open_intent(world, session)
+    if intent is not None and intent.kind == setup_intents.KIND:
+        return intent
+    sent = {"customer": session.body["customer"]}
+    intent = setup_intents.new_setup(world, sent, session.body["payment_method_types"])
+    _remember(world, session, intent)
+    return intent
+
+
+def _remember(world: World, session: Row, intent: Row) -> None:
     intent.private["session"] = session.id
     world.save(intent)
-    world.change(session, {"payment_intent": intent.id})
-    return intent
+    session.private["intent"] = [intent.kind, intent.id]
+
+
+def open_intent(world: World, session: Row) -> Row | None:
+    """The unfinished payment or setup that the session started."""
+    for kind in ("payment_intent", setup_intents.KIND):
+        row = world.find(kind, session.body[kind])
+        if row:
+            return row
+    kind, id = session.private.get("intent") or ("", None)
+    return world.find(kind, id)
 
 
 def new_method(world: World, session: Row, buyer: Buyer) -> Row:

@@ -7,15 +7,16 @@ from sandbox.stripe.store import Json
 from sandbox.stripe.world import World
 
 
-def new_body(world: World, params: Json, currency: str, options: list[Json]) -> Json:
+def new_body(world: World, params: Json, currency: str | None, options: list[Json]) -> Json:
     """An open session nobody has paid, its amounts still zero; raises ApiError."""
     collection = params.get("shipping_address_collection")
+    mode = params["mode"]
     return {
         "adaptive_pricing": {"enabled": False},
         "after_expiration": _recovery(params),
         "allow_promotion_codes": params.get("allow_promotion_codes"),
-        "amount_subtotal": 0,
-        "amount_total": 0,
+        "amount_subtotal": None if mode == "setup" else 0,
+        "amount_total": None if mode == "setup" else 0,
         "automatic_tax": _automatic_tax(params),
         "billing_address_collection": params.get("billing_address_collection"),
         "branding_settings": _branding(params),
@@ -31,27 +32,27 @@ def new_body(world: World, params: Json, currency: str, options: list[Json]) -> 
         "custom_text": _custom_text(params),
         "customer": params.get("customer"),
         "customer_account": None,
-        "customer_creation": None
-        if params.get("customer")
-        else params.get("customer_creation", "if_required"),
+        "customer_creation": _customer_creation(params),
         "customer_details": None,
         "customer_email": params.get("customer_email"),
         "discounts": [],
         "expires_at": params.get("expires_at") or world.now + DAY,
         "integration_identifier": params.get("integration_identifier"),
         "invoice": None,
-        "invoice_creation": _invoice_creation(),
+        "invoice_creation": _invoice_creation() if mode == "payment" else None,
         "locale": params.get("locale"),
         "metadata": params.get("metadata") or {},
-        "mode": "payment",
+        "mode": mode,
         "origin_context": params.get("origin_context"),
         "payment_intent": None,
         "payment_link": None,
-        "payment_method_collection": params.get("payment_method_collection", "if_required"),
+        "payment_method_collection": params.get(
+            "payment_method_collection", "if_required" if mode == "payment" else "always"
+        ),
         "payment_method_configuration_details": None,
         "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
         "payment_method_types": _types(params, currency),
-        "payment_status": "unpaid",
+        "payment_status": "no_payment_required" if mode == "setup" else "unpaid",
         "permissions": None,
         "phone_number_collection": {
             "enabled": bool((params.get("phone_number_collection") or {}).get("enabled"))
@@ -87,8 +88,16 @@ def _recovery(params: Json) -> Json | None:
     return {"recovery": recovery}
 
 
-def _types(params: Json, currency: str) -> list[str]:
-    debit = payment_methods.BANK_DEBITS.get(currency)
+def _customer_creation(params: Json) -> str | None:
+    if params.get("customer"):
+        return None
+    default = "always" if params["mode"] == "subscription" else "if_required"
+    return str(params.get("customer_creation", default))
+
+
+def _types(params: Json, currency: str | None) -> list[str]:
+    # A debit is taken once here; what is charged again and again are cards.
+    debit = payment_methods.BANK_DEBITS.get(currency or "") if params["mode"] == "payment" else None
     types = ["card", *([debit] if debit else [])]
     allowed = params.get("allowed_payment_method_types")
     if allowed:

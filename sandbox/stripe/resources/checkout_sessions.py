@@ -94,14 +94,14 @@ def _items(session: Row) -> list[Json]:
 
 @route("GET", "/v1/checkout/sessions")
 def list_(call: Call) -> Json:
-    errors.unsupported(call.params, ("customer_account", "payment_link", "subscription"))
+    errors.unsupported(call.params, ("customer_account", "payment_link"))
     where, values = [], []
     email = (call.params.get("customer_details") or {}).get("email")
     if email:
         where.append("lower(json_extract(body, '$.customer_details.email')) = ?")
         values.append(email.lower())
     _expire_overdue(call.world)
-    equal = ("status", "payment_intent", "customer")
+    equal = ("status", "payment_intent", "customer", "subscription")
     return listed(call, KIND, "/v1/checkout/sessions", equal, where, values)
 
 

@@ -4,13 +4,14 @@ import re
 from typing import Any
 
 from sandbox.stripe import errors
+from sandbox.stripe.billing import ending
 from sandbox.stripe.expand import includable
-from sandbox.stripe.ids import letters
+from sandbox.stripe.ids import letters, new_id
 from sandbox.stripe.listing import listed
 from sandbox.stripe.resources import payment_methods
 from sandbox.stripe.routing import Call, route
 from sandbox.stripe.store import Json, Row
-from sandbox.stripe.world import World, check_metadata, merged_metadata
+from sandbox.stripe.world import TEST_CLOCK, World, check_metadata, merged_metadata
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)*")
 _PLAIN = ("balance", "description", "email", "name", "phone", "preferred_locales", "tax_exempt")
@@ -23,7 +24,6 @@ _UNSUPPORTED = (
     "source",
     "tax",
     "tax_id_data",
-    "test_clock",
 )
 ADDRESS = ("city", "country", "line1", "line2", "postal_code", "state")
 
@@ -52,6 +52,9 @@ def new_customer(world: World, params: Json) -> Row:
     """Keep a customer; used by the route and by Checkout."""
     check_email(params.get("email"))
     check_metadata(params.get("metadata") or {})
+    clock = params.get("test_clock")
+    if clock:
+        world.named(TEST_CLOCK, clock, "test_clock")
     body: Json = {
         "address": full_address(params.get("address")),
         "balance": 0,
@@ -71,10 +74,12 @@ def new_customer(world: World, params: Json) -> Row:
         "preferred_locales": [],
         "shipping": _shipping(params.get("shipping")),
         "tax_exempt": "none",
-        "test_clock": None,
+        "test_clock": clock,
         **{name: params[name] for name in _PLAIN if params.get(name) is not None},
     }
-    return world.add("customer", body)
+    customer = Row(world.account, "customer", new_id("customer"), body, {})
+    world.live_with(customer)
+    return world.add("customer", body, id=customer.id)
 
 
 def _invoice_settings(current: Json, sent: Json) -> Json:
@@ -90,7 +95,21 @@ def create(call: Call) -> Row:
     if call.params.get("payment_method"):
         method = payment_methods.usable(call.world, call.params["payment_method"])
         payment_methods.attach_to(call.world, method, customer)
+    default = customer.body["invoice_settings"]["default_payment_method"]
+    if default:
+        _check_default(call.world, customer, default)
     return customer
+
+
+def _check_default(world: World, customer: Row, id: str) -> None:
+    method = payment_methods.usable(world, id)
+    if method.body["customer"] != customer.id:
+        raise errors.invalid(
+            f"The customer does not have a payment method with the ID {id}. The payment method "
+            "must be attached to the customer.",
+            "invoice_settings[default_payment_method]",
+            "resource_missing",
+        )
 
 
 @route("GET", "/v1/customers/{id}")
@@ -105,6 +124,7 @@ def retrieve(call: Call, id: str) -> Row:
 def update(call: Call, id: str) -> Row:
     errors.unsupported(call.params, _UNSUPPORTED)
     customer, params = call.world.get("customer", id), call.params
+    call.world.live_with(customer)
     check_email(params.get("email"))
     changes = call.pick(*_PLAIN)
     if "address" in params:
@@ -115,6 +135,9 @@ def update(call: Call, id: str) -> Row:
         changes["invoice_settings"] = _invoice_settings(
             customer.body["invoice_settings"], params["invoice_settings"]
         )
+        if params["invoice_settings"].get("default_payment_method"):
+            default = params["invoice_settings"]["default_payment_method"]
+            _check_default(call.world, customer, default)
     if "metadata" in params:
         changes["metadata"] = merged_metadata(customer.body["metadata"], params["metadata"])
     previous = call.world.change(customer, changes)
@@ -125,13 +148,23 @@ def update(call: Call, id: str) -> Row:
 @route("DELETE", "/v1/customers/{id}")
 def delete(call: Call, id: str) -> Json:
     customer = call.world.get("customer", id)
+    call.world.live_with(customer)
+    for subscription in subscriptions_of(call.world, customer):
+        ending.end(call.world, subscription)
     call.world.emit("customer.deleted", customer)
     return call.world.delete(customer)
 
 
+def subscriptions_of(world: World, customer: Row) -> list[Row]:
+    """The customer's subscriptions that have not ended."""
+    where = ["json_extract(body, '$.customer') = ?", "json_extract(body, '$.ended_at') IS NULL"]
+    return world.rows("subscription", where, [customer.id])
+
+
 @route("GET", "/v1/customers")
 def list_(call: Call) -> Json:
-    return listed(call, "customer", "/v1/customers", ("email",))
+    where = [] if call.params.get("test_clock") else ["json_extract(body, '$.test_clock') IS NULL"]
+    return listed(call, "customer", "/v1/customers", ("email", "test_clock"), where)
 
 
 @route("GET", "/v1/customers/{id}/payment_methods")
@@ -163,5 +196,5 @@ def _empty(name: str) -> None:
         return {"object": "list", "data": [], "has_more": False, "url": url}
 
 
-for _name in ("sources", "subscriptions", "tax_ids"):
+for _name in ("sources", "tax_ids"):
     _empty(_name)

@@ -1,6 +1,7 @@
 """PaymentIntents: one purchase's money through its attempts, from first try to success."""
 
-from sandbox.stripe import cards, errors, money
+from sandbox.stripe import cards, errors, intent_body, money
+from sandbox.stripe.billing import paying
 from sandbox.stripe.ids import letters
 from sandbox.stripe.listing import listed
 from sandbox.stripe.resources import charges, customers, payment_methods, prices
@@ -48,53 +49,12 @@ def shipping_of(sent: Json | None) -> Json | None:
 
 def new_intent(world: World, amount: int, currency: str, params: Json, types: list[str]) -> Row:
     """Keep an intent that still needs a payment method."""
-    body: Json = {
-        "amount": amount,
-        "amount_capturable": 0,
-        "amount_details": {"tip": {}},
-        "amount_received": 0,
-        "application": None,
-        "application_fee_amount": None,
-        "automatic_payment_methods": {"allow_redirects": "always", "enabled": True},
-        "canceled_at": None,
-        "cancellation_reason": None,
-        "capture_method": "automatic_async",
-        "client_secret": None,
-        "confirmation_method": "automatic",
-        "currency": currency,
-        "customer": None,
-        "customer_account": None,
-        "description": None,
-        "excluded_payment_method_types": None,
-        "last_payment_error": None,
-        "latest_charge": None,
+    sent = {name: params[name] for name in _SENT if params.get(name) is not None}
+    sent |= {
         "metadata": params.get("metadata") or {},
-        "next_action": None,
-        "on_behalf_of": None,
-        "payment_method": None,
-        "payment_method_configuration_details": None,
-        "payment_method_options": {
-            "card": {
-                "installments": None,
-                "mandate_options": None,
-                "network": None,
-                "request_three_d_secure": "automatic",
-            }
-        },
-        "payment_method_types": types,
-        "processing": None,
-        "receipt_email": None,
-        "review": None,
-        "setup_future_usage": None,
         "shipping": shipping_of(params.get("shipping")),
-        "source": None,
-        "statement_descriptor": None,
-        "statement_descriptor_suffix": None,
-        "status": "requires_payment_method",
-        "transfer_data": None,
-        "transfer_group": None,
-        **{name: params[name] for name in _SENT if params.get(name) is not None},
     }
+    body = {**intent_body.new_body(amount, currency, types), **sent}
     row = world.add("payment_intent", body, {})
     row.body["client_secret"] = f"{row.id}_secret_{letters(25)}"
     world.save(row)
@@ -106,15 +66,40 @@ def confirm(
     world: World, intent: Row, method: Row, return_url: str | None = None
 ) -> cards.Decline | None:
     """Try to take the money. The intent's status says how it went; a refusal is returned."""
-    world.change(intent, {"payment_method": method.id, "last_payment_error": None})
+    _use(world, intent, method)
     if method.body["type"] != "card":
         _debit(world, intent, method)
         return None
-    card = cards.test_card(method.private["number"])
-    if card.authenticate:
+    if cards.test_card(method.private["number"]).authenticate:
         _ask_holder(world, intent, return_url)
         return None
-    return _charge(world, intent, method, card)
+    return _charge(world, intent, method)
+
+
+def confirm_alone(world: World, intent: Row, method: Row) -> cards.Decline | None:
+    """Try to take the money while its owner is away: a bank that wants to ask is `cards.ASKED`.
+
+    What becomes of the intent then is the caller's to say.
+    """
+    _use(world, intent, method)
+    if method.body["type"] != "card":
+        _debit(world, intent, method)
+        return None
+    if payment_methods.asks_alone(method):
+        return cards.ASKED
+    return _charge(world, intent, method)
+
+
+def _use(world: World, intent: Row, method: Row) -> None:
+    intent.private["tried"] = method.id
+    world.change(
+        intent, {"payment_method": method.id, "last_payment_error": None, "next_action": None}
+    )
+
+
+def wait_for_holder(world: World, intent: Row) -> None:
+    """Keep a payment open until its holder comes and answers the bank."""
+    _ask_holder(world, intent, None)
 
 
 def _ask_holder(world: World, intent: Row, return_url: str | None) -> None:
@@ -132,24 +117,34 @@ def answer_bank(world: World, intent: Row, agreed: bool) -> cards.Decline | None
     """What the holder told the bank on the authentication page."""
     method = world.get("payment_method", intent.body["payment_method"])
     world.change(intent, {"next_action": None})
-    if not agreed:
-        _fail(world, intent, method, None, cards.UNAUTHENTICATED)
-        return cards.UNAUTHENTICATED
-    card = cards.test_card(method.private["number"])
-    return _charge(world, intent, method, card, asked=True)
+    if agreed:
+        decline = _charge(world, intent, method, asked=True)
+        if decline is None and intent.body["setup_future_usage"]:
+            method.private["set_up"] = True
+            world.save(method)
+    else:
+        decline = cards.UNAUTHENTICATED
+        _fail(world, intent, method, None, decline)
+    _tell_invoice(world, intent, decline)
+    return decline
 
 
-def _charge(
-    world: World, intent: Row, method: Row, card: cards.TestCard, asked: bool = False
-) -> cards.Decline | None:
+def _tell_invoice(world: World, intent: Row, decline: cards.Decline | None) -> None:
+    if intent.private.get("invoice"):
+        paying.intent_answered(world, intent, decline)
+
+
+def _charge(world: World, intent: Row, method: Row, asked: bool = False) -> cards.Decline | None:
     charge = charges.new_charge(world, intent, method)
     if asked:
         charges.authenticated(charge)
         world.save(charge)
-    if card.decline:
-        charges.refuse(world, charge, card.decline, card.blocked)
-        _fail(world, intent, method, charge, card.decline)
-        return card.decline
+    decline = payment_methods.refusal(world, method)
+    if decline:
+        blocked = cards.test_card(method.private["number"]).blocked
+        charges.refuse(world, charge, decline, blocked)
+        _fail(world, intent, method, charge, decline)
+        return decline
     captured = intent.body["capture_method"] != "manual"
     charges.succeed(world, charge, captured)
     world.change(intent, {"latest_charge": charge.id})
@@ -177,17 +172,7 @@ def _succeeded(world: World, intent: Row, amount: int) -> None:
 def _fail(
     world: World, intent: Row, method: Row, charge: Row | None, decline: cards.Decline
 ) -> None:
-    error: Json = {
-        "code": decline.code,
-        "doc_url": f"https://stripe.com/docs/error-codes/{decline.code.replace('_', '-')}",
-        "message": decline.message,
-        "payment_method": method.body,
-        "type": decline.type,
-    }
-    if decline.decline_code:
-        error["decline_code"] = decline.decline_code
-    if decline.param:
-        error["param"] = decline.param
+    error = decline.told(method.body)
     changes = {
         "last_payment_error": error,
         "payment_method": None,
@@ -214,16 +199,18 @@ def settle(world: World, intent: Row, succeeded: bool) -> None:
     if succeeded:
         charges.succeed(world, charge, captured=True)
         _succeeded(world, intent, intent.body["amount"])
+        _tell_invoice(world, intent, None)
         return
     charges.refuse(world, charge, cards.DEBIT_FAILED)
     method = world.get("payment_method", intent.body["payment_method"])
     _fail(world, intent, method, charge, cards.DEBIT_FAILED)
+    _tell_invoice(world, intent, cards.DEBIT_FAILED)
 
 
 def book(world: World, intent: Row) -> None:
     """Put the money on the balance, the last thing that happens to a payment."""
     charge = world.get("charge", intent.body["latest_charge"])
-    if charge.body["captured"]:
+    if charge.body["captured"] and not charge.body["balance_transaction"]:
         charges.book(world, charge)
 
 
@@ -294,7 +281,13 @@ def _confirm(world: World, intent: Row, params: Json) -> None:
             code="payment_intent_unexpected_state",
         )
     method = payment_methods.usable(world, intent.body["payment_method"] or id)
-    decline = confirm(world, intent, method, params.get("return_url"))
+    if params.get("off_session"):
+        decline = confirm_alone(world, intent, method)
+        if decline is cards.ASKED:
+            _fail(world, intent, method, None, decline)
+    else:
+        decline = confirm(world, intent, method, params.get("return_url"))
+    _tell_invoice(world, intent, decline)
     if decline:
         extra = {"payment_intent": intent.body, "payment_method": method.body}
         if intent.body["latest_charge"]:

@@ -1,6 +1,7 @@
 """Payment methods: cards and bank accounts, of which only the last four digits are shown."""
 
 import hashlib
+from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.stripe import cards, errors
@@ -120,6 +121,47 @@ def usable(world: World, id: str, param: str = "payment_method") -> Row:
     return row
 
 
+def asks_alone(method: Row) -> bool:
+    """Whether the card's bank insists on asking although its holder is away."""
+    card = cards.test_card(method.private["number"])
+    if _told_to_decline(method) == cards.ASKED.decline_code:
+        return True
+    known = method.private.get("set_up") or method.private["number"] in cards.ALREADY_SET_UP
+    return card.authenticate and not (card.remembers and known)
+
+
+def refusal(world: World, method: Row) -> cards.Decline | None:
+    """Why the bank refuses a charge of this card now; None if it takes it."""
+    told = _told_to_decline(method)
+    if told and told != cards.ASKED.decline_code:
+        _count_down(world, method)
+        return cards.declined(told)
+    now = datetime.fromtimestamp(world.now, UTC)
+    card = method.body["card"]
+    if (card["exp_year"], card["exp_month"]) < (now.year, now.month):
+        return cards.EXPIRED
+    return cards.test_card(method.private["number"]).decline
+
+
+def _told_to_decline(method: Row) -> str | None:
+    return (method.private.get("declines") or {}).get("code")
+
+
+def _count_down(world: World, method: Row) -> None:
+    declines = method.private["declines"]
+    if declines["times"] is not None:
+        declines["times"] -= 1
+        if declines["times"] <= 0:
+            method.private["declines"] = None
+        world.save(method)
+
+
+def decline_from_now(world: World, method: Row, code: str | None, times: int | None) -> None:
+    """Let a card be refused with a decline code, always or so many times; None ends that."""
+    method.private["declines"] = {"code": code, "times": times} if code else None
+    world.save(method)
+
+
 def attach_to(world: World, method: Row, customer: Row) -> None:
     previous = world.change(method, {"customer": customer.id})
     if previous:
@@ -211,6 +253,7 @@ def attach(call: Call, id: str) -> Row:
     if not wanted:
         raise errors.invalid("Missing required param: customer.", "customer", "parameter_missing")
     customer = call.world.named("customer", wanted, "customer")
+    call.world.live_with(customer)
     if row.body["customer"] not in (None, customer.id):
         raise errors.invalid(
             "The payment method you provided has already been attached to a customer.",
@@ -229,9 +272,24 @@ def detach(call: Call, id: str) -> Row:
             "The payment method you provided is not attached to a customer so detachment is "
             "impossible."
         )
+    customer = call.world.find("customer", row.body["customer"])
     previous = call.world.change(row, {"customer": None})
     call.world.emit("payment_method.detached", row, previous)
+    if customer is not None and not customer.deleted:
+        _forget_default(call.world, customer, row.id)
     return row
+
+
+def _forget_default(world: World, customer: Row, id: str) -> None:
+    """A card that is gone is nobody's default."""
+    settings = customer.body["invoice_settings"]
+    if settings["default_payment_method"] == id:
+        changes = {"invoice_settings": {**settings, "default_payment_method": None}}
+        world.emit("customer.updated", customer, world.change(customer, changes))
+    for subscription in customers.subscriptions_of(world, customer):
+        if subscription.body["default_payment_method"] == id:
+            previous = world.change(subscription, {"default_payment_method": None})
+            world.emit("customer.subscription.updated", subscription, previous)
 
 
 @route("GET", "/v1/payment_methods")

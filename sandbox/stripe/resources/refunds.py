@@ -5,6 +5,7 @@ from sandbox.stripe.listing import listed
 from sandbox.stripe.resources import balance_transactions
 from sandbox.stripe.routing import Call, route
 from sandbox.stripe.store import Json, Row
+from sandbox.stripe.timers import timer
 from sandbox.stripe.world import World, check_metadata, merged_metadata
 
 _UNSUPPORTED = ("customer", "currency", "origin", "refund_application_fee", "reverse_transfer")
@@ -161,6 +162,20 @@ def finish(world: World, refund: Row, succeeded: bool) -> None:
     _count(world, charge, -amount)
     world.emit("refund.failed", refund, previous)
     _announce(world, refund, previous)
+
+
+@timer("refund_succeeded")
+def _arrive(world: World, id: str) -> None:
+    refund = world.find("refund", id)
+    if refund and refund.body["status"] in ("pending", "succeeded"):
+        finish(world, refund, succeeded=True)
+
+
+@timer("refund_failed")
+def _come_back(world: World, id: str) -> None:
+    refund = world.find("refund", id)
+    if refund and refund.body["status"] in ("pending", "succeeded"):
+        finish(world, refund, succeeded=False)
 
 
 @route("GET", "/v1/refunds/{id}")

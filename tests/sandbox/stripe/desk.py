@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import requests
 import stripe
+from selectolax.lexbor import LexborHTMLParser as HTMLParser
 
 from sandbox.stripe import contract
 from sandbox.stripe.machine import Exchange
@@ -75,6 +76,12 @@ def plain(value: stripe.StripeObject | None) -> dict[str, Any]:
     """A hash of the client's as the dict it stands for."""
     assert value is not None
     return dict(value.to_dict())
+
+
+def words(response: requests.Response) -> str:
+    """What a page says, a space between its pieces."""
+    body = HTMLParser(response.text).body
+    return " ".join(body.text(separator=" ").split()) if body else ""
 
 
 def client_of(sandbox: StripeSandbox, key: str) -> stripe.StripeClient:

@@ -50,9 +50,12 @@ def test_every_answer_names_its_request_and_version(shop: Shop) -> None:
     assert coupons.last_response.request_id
 
 
-def test_another_version_of_the_api_is_refused(shop: Shop) -> None:
+def test_an_older_version_of_the_api_is_answered_and_a_strange_one_refused(shop: Shop) -> None:
     answer = shop.raw("GET", "/v1/coupons", **{"Stripe-Version": "2019-01-01"})
-    assert error_of(answer)["message"] == "Invalid Stripe API version: 2019-01-01"
+    assert answer.status_code == 200
+    assert answer.headers["Stripe-Version"] == "2026-10-28.endive"
+    answer = shop.raw("GET", "/v1/coupons", **{"Stripe-Version": "yesterday"})
+    assert error_of(answer)["message"] == "Invalid Stripe API version: yesterday"
 
 
 def test_an_unknown_address_is_told(shop: Shop) -> None:

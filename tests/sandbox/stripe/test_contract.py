@@ -7,7 +7,9 @@ import pytest
 
 from sandbox.stripe import contract, routing, wheel
 from sandbox.stripe.machine import Exchange
+from tests.sandbox.billing.visits import visit_billing
 from tests.sandbox.stripe.desk import Ear, Shop, broken, line
+from tests.sandbox.stripe.visits import visit_setups, visit_subscribing
 
 EVERYTHING = ["line_items", "payment_intent.latest_charge.balance_transaction", "customer"]
 
@@ -173,6 +175,9 @@ def test_every_route_of_the_sandbox_keeps_to_the_wheels_types(shop: Shop) -> Non
     visit_discounts(shop)
     intent = visit_sessions(shop, visit_customers(shop))
     visit_payments(shop, intent)
+    visit_setups(shop)
+    visit_subscribing(shop)
+    visit_billing(shop)
     visit_events(shop)
     visited = {routing.match(call.method, call.path) is not None for call in shop.seen}
     assert visited == {True}

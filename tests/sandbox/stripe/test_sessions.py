@@ -196,9 +196,9 @@ def test_the_limits_of_expires_at_are_allowed(shop: Shop) -> None:
         ),
         (
             {"mode": "subscription"},
-            "mode",
+            "line_items",
             None,
-            "The sandbox does not support `subscription` mode yet.",
+            "You must provide at least one recurring price in `subscription` mode when using",
         ),
     ],
 )
