@@ -5,6 +5,7 @@ from flask import current_app
 from sqlalchemy import text
 
 import webapp.accounts.models
+import webapp.billing.models
 import webapp.campaigns.models
 import webapp.catalog.models
 import webapp.core.models

@@ -25,8 +25,8 @@ class MailLine:
     sent_at: datetime | None
 
 
-def list_mails(subject_ref: str) -> list[MailLine]:
-    """Return the mails about one thing ("order:42"), oldest first, for its timeline."""
+def list_mails(*subject_refs: str) -> list[MailLine]:
+    """Return the mails about a thing ("order:42") or some, oldest first, for a timeline."""
     statement = (
         select(
             Mail.id,
@@ -39,7 +39,7 @@ def list_mails(subject_ref: str) -> list[MailLine]:
             Mail.created_at,
             Mail.sent_at,
         )
-        .where(Mail.subject_ref == subject_ref)
+        .where(Mail.subject_ref.in_(subject_refs))
         .order_by(Mail.id)
     )
     return [MailLine(*row) for row in db.session.execute(statement)]
@@ -72,9 +72,9 @@ def list_bounces(code: str) -> list[BounceLine]:
     return _bounces(Mail.code == code)
 
 
-def list_bounces_about(subject_ref: str) -> list[BounceLine]:
-    """Return what came back of the mails about one thing ("order:42"), oldest first."""
-    return _bounces(Mail.subject_ref == subject_ref)
+def list_bounces_about(*subject_refs: str) -> list[BounceLine]:
+    """Return what came back of the mails about a thing ("order:42") or some, oldest first."""
+    return _bounces(Mail.subject_ref.in_(subject_refs))
 
 
 def _bounces(of: ColumnElement[bool]) -> list[BounceLine]:

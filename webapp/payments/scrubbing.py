@@ -17,6 +17,13 @@ STAYS = frozenset(
         *("amount", "amount_captured", "amount_received", "amount_refunded", "amount_total"),
         *("currency", "status", "payment_status", "payment_intent", "charge", "refunds"),
         *("metadata", "fork", "checkout"),
+        # What a subscription was at its moment: the history of recurring money is made of it.
+        *("customer", "subscription", "parent", "subscription_details", "mode"),
+        *("items", "price", "product", "recurring", "interval", "interval_count", "unit_amount"),
+        *("quantity", "discounts", "current_period_start", "current_period_end", "start_date"),
+        *("trial_start", "trial_end", "cancel_at", "cancel_at_period_end", "canceled_at"),
+        *("ended_at", "pause_collection", "behavior", "resumes_at", "latest_invoice"),
+        *("cancellation_details", "reason", "default_payment_method", "previous_attributes"),
     }
 )
 BATCH = 200
@@ -44,11 +51,12 @@ def scrub_events(
     ids = db.session.scalars(select(StripeEvent.id).where(or_(*mine)).order_by(StripeEvent.id))
     found = ids.all()
     for start in range(0, len(found), BATCH):
-        _scrub(found[start : start + BATCH])
+        strip_events(found[start : start + BATCH])
     tally.anonymised("stripe_event", len(found), KEPT)
 
 
-def _scrub(ids: Sequence[str]) -> None:
+def strip_events(ids: Sequence[str]) -> None:
+    """Leave nothing of these events but what ``STAYS`` names; flushes."""
     rows = db.session.execute(
         select(StripeEvent.id, StripeEvent.payload, StripeEvent.error)
         .where(StripeEvent.id.in_(ids))

@@ -12,7 +12,8 @@ from webapp.core.db import Base, created, identity
 class MailState(StrEnum):
     """``unknown``: a worker died between handing the bytes over and hearing the reply.
 
-    ``suppressed``: never handed over, as the address must not be written to.
+    ``suppressed``: never handed over, as the address must not be written to. ``withdrawn``: never
+    handed over either, as what it says was no longer true.
     """
 
     PENDING = "pending"
@@ -22,6 +23,7 @@ class MailState(StrEnum):
     FAILED = "failed"
     UNKNOWN = "unknown"
     SUPPRESSED = "suppressed"
+    WITHDRAWN = "withdrawn"
 
 
 class Mail(Base):
@@ -66,5 +68,7 @@ class Mail(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     claimed_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
+    # No try begun later may send it; one under way may still turn out to have been sent.
+    withdrawn_at: Mapped[datetime | None]
     smtp_reply: Mapped[str | None]
     created_at: Mapped[datetime] = created()

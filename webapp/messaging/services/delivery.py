@@ -1,9 +1,9 @@
 """The life of a mail on its way out: who may send it now, and what became of it.
 
 pending -> claimed -> sending -> sent | failed | unknown; or suppressed, where the address must not
-be written to. Every step is a conditional UPDATE that
-names the try (``attempts``) it belongs to: a worker that lost its claim can't take the step, so
-never do two of them finish the same message.
+be written to; or withdrawn, where its words are no longer true. Every step is a conditional UPDATE
+that names the try (``attempts``) it belongs to: a worker that lost its claim can't take the step,
+so never do two of them finish the same message.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from email.utils import parseaddr
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, func, literal, or_, select, update
 
 from webapp.core import clock
 from webapp.core.db import db
@@ -164,7 +164,15 @@ def _result(letter: Letter, handover: Handover) -> dict[str, Any]:
         case _ if _is_last_try(letter.mail_id):
             return {"state": MailState.FAILED, "smtp_reply": GAVE_UP + reply}
         case _:
-            return {"state": MailState.PENDING, "smtp_reply": reply, "claimed_at": None}
+            return {"state": _put_off(), "smtp_reply": reply, "claimed_at": None}
+
+
+def _put_off() -> ColumnElement[MailState]:
+    """Pending again; but withdrawn, if it was while its end was being sent: it never went."""
+    again, never = (
+        literal(state, Mail.state.type) for state in (MailState.PENDING, MailState.WITHDRAWN)
+    )
+    return case((Mail.withdrawn_at.is_(None), again), else_=never)
 
 
 def _job_for(mail_id: Any) -> tuple[ColumnElement[bool], ...]:

@@ -10,7 +10,7 @@ from webapp.core.db import db
 from webapp.messaging.models import Mail, MailState
 
 REMOVED = "This mail held a key to an account. What it said was removed when it was sent."
-# No key that opens something without a login lasts longer.
+# A mail that nobody got sent in this time is out of date, and so is what its key opens.
 KEYS_LAST = timedelta(days=3)
 
 

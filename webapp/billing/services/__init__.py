@@ -1,0 +1,1 @@
+"""What billing does; callers commit, but around calls to Stripe it commits itself."""

@@ -1,0 +1,143 @@
+"""The only door to Stripe: calls in our words, answers as values, errors in two kinds.
+
+Network happens here and nowhere inside a transaction. Source of every field:
+https://docs.stripe.com/api, version as pinned by the stripe package.
+"""
+
+from webapp.payments.gateway.client import (
+    EXTENSION,
+)
+from webapp.payments.gateway.customers import (
+    Card,
+    Customer,
+    card_of,
+    create_customer,
+    delete_customer,
+    get_customer,
+    list_cards,
+    set_customer_card,
+    set_customer_email,
+)
+from webapp.payments.gateway.events import (
+    Event,
+    list_events,
+    verify_event,
+)
+from webapp.payments.gateway.invoices import (
+    Charge,
+    InvoiceLine,
+    StripeInvoice,
+    charge_of,
+    get_invoice,
+    invoice_of,
+    list_charges,
+    list_invoices,
+    mark_uncollectible,
+    pay_invoice,
+    void_invoice,
+)
+from webapp.payments.gateway.plans import (
+    StripePrice,
+    StripeProduct,
+    create_price,
+    create_product,
+    get_price,
+    get_product,
+    list_prices,
+    set_price_active,
+    update_product,
+)
+from webapp.payments.gateway.portal import (
+    create_percent_coupon,
+    create_portal_session,
+)
+from webapp.payments.gateway.refunds import (
+    Refund,
+    create_refund,
+    list_refunds,
+)
+from webapp.payments.gateway.sessions import (
+    PAID,
+    Address,
+    Session,
+    SessionLine,
+    create_coupon,
+    create_session,
+    expire_session,
+    get_session,
+    list_session_lines,
+    list_sessions,
+)
+from webapp.payments.gateway.subscriptions import (
+    Discount,
+    Preview,
+    PreviewLine,
+    StripeSubscription,
+    cancel_subscription,
+    change_subscription,
+    get_subscription,
+    list_subscriptions,
+    preview_change,
+    subscription_of,
+)
+
+__all__ = [
+    "EXTENSION",
+    "PAID",
+    "Address",
+    "Card",
+    "Charge",
+    "Customer",
+    "Discount",
+    "Event",
+    "InvoiceLine",
+    "Preview",
+    "PreviewLine",
+    "Refund",
+    "Session",
+    "SessionLine",
+    "StripeInvoice",
+    "StripePrice",
+    "StripeProduct",
+    "StripeSubscription",
+    "cancel_subscription",
+    "card_of",
+    "change_subscription",
+    "charge_of",
+    "create_coupon",
+    "create_customer",
+    "create_percent_coupon",
+    "create_portal_session",
+    "create_price",
+    "create_product",
+    "create_refund",
+    "create_session",
+    "delete_customer",
+    "expire_session",
+    "get_customer",
+    "get_invoice",
+    "get_price",
+    "get_product",
+    "get_session",
+    "get_subscription",
+    "invoice_of",
+    "list_cards",
+    "list_charges",
+    "list_events",
+    "list_invoices",
+    "list_prices",
+    "list_refunds",
+    "list_session_lines",
+    "list_sessions",
+    "list_subscriptions",
+    "mark_uncollectible",
+    "pay_invoice",
+    "preview_change",
+    "set_customer_card",
+    "set_customer_email",
+    "set_price_active",
+    "subscription_of",
+    "update_product",
+    "verify_event",
+    "void_invoice",
+]
