@@ -11,6 +11,7 @@ from webapp.accounts.models import Member, User
 from webapp.accounts.queries.claims import list_lapsed_claims
 from webapp.accounts.services import emails, prospects, registering, resetting, verifying
 from webapp.accounts.services.forgetting import remove_login
+from webapp.billing.queries.home import find_customer
 from webapp.campaigns.models import ClientEvent
 from webapp.core import clock
 from webapp.core.audit import SYSTEM
@@ -47,10 +48,13 @@ def send_email_change(change_id: int) -> None:
 def email_verified(user_id: str) -> None:
     """Give an account what was known of its address before: the prospect and the guest's orders.
 
+    Where they pay for a subscription, Stripe learns of the address too.
     The first time somebody joins by it, and the mails that follow that begin.
     """
     prospects.convert(uuid.UUID(user_id))
     enqueue("jobs.orders.join_guest_orders", user_id, subject=f"user:{user_id}")
+    if find_customer(uuid.UUID(user_id)) is not None:
+        enqueue("jobs.billing.follow_address", user_id, subject=f"user:{user_id}")
     enqueue(
         "jobs.campaigns.begin_sequences",
         "member_joined",

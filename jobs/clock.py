@@ -3,7 +3,6 @@
 import logging
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -12,13 +11,14 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from jobs.schedule import SCHEDULE
+from webapp.core import clock
 from webapp.core.db import db
 from webapp.core.queue import relay, ring
+from webapp.core.state import current_config
 
 logger = logging.getLogger(__name__)
 
 LEADER_LOCK = 0x434C_4F43  # any constant: advisory locks are per database, so per fork
-TICK_SECONDS = 0.5
 REST_SECONDS = 2.0  # after a failed tick, and between two looks at another clock's lock
 
 
@@ -73,9 +73,9 @@ def _lead(stopping: threading.Event, lease: Connection) -> None:
     last_slots: dict[str, int] = {}
     while not stopping.is_set():
         lease.execute(text("SELECT 1"))  # raises as soon as the lock's connection is gone
-        tick(last_slots, time.time())
+        tick(last_slots, clock.now().timestamp())
         db.session.remove()
-        stopping.wait(TICK_SECONDS)
+        stopping.wait(current_config().tick_seconds)
 
 
 def tick(last_slots: dict[str, int], at: float) -> None:

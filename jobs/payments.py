@@ -1,9 +1,15 @@
-"""Works through Stripe's events: the type says what to look at, Stripe itself what is true."""
+"""Works through Stripe's events: the type says what to look at, Stripe itself what is true.
+
+What is about orders is handled one by one; what is about subscriptions comes in crowds and is
+fetched and written by the batch.
+"""
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from jobs.billing.sync import handle_facts
+from webapp.billing.services.sync import Fact
 from webapp.core import logging as log
 from webapp.core.db import db
 from webapp.core.errors import RetryLater
@@ -12,11 +18,19 @@ from webapp.core.state import current_fork
 from webapp.orders.services import refunds, settlement
 from webapp.payments.errors import NoSuchStripeObject
 from webapp.payments.models import EventState, StripeEvent
-from webapp.payments.services import claim_events, finish_event, postpone_event
+from webapp.payments.services import (
+    BILLED,
+    PAID,
+    claim_events,
+    finish_event,
+    postpone_event,
+)
 
 logger = logging.getLogger(__name__)
 
 BATCH = 5
+# The more at once, the fewer objects are fetched twice.
+BILLED_BATCH = 200
 BUDGET_SECONDS = 30
 
 Subject = str | None
@@ -25,25 +39,45 @@ Subject = str | None
 def drain_events() -> None:
     """Handle due events in batches until none is left, or hand over after half a minute."""
     until = time.monotonic() + BUDGET_SECONDS
-    while batch := _claim():
-        for event_id, type_, payload_object, attempts, request_id in batch:
-            with log.request_context(request_id):
-                _handle(event_id, type_, payload_object, attempts)
+    while _drain_paid() + _drain_billed():
         if time.monotonic() > until:
             ring("jobs.payments.drain_events")
             return
 
 
-def _claim() -> list[tuple[str, str, dict[str, object], int, str | None]]:
-    events = claim_events(BATCH)
-    batch = [(e.id, e.type, _object(e), e.attempts, e.request_id) for e in events]
+def _drain_paid() -> int:
+    batch = _claim(PAID, BATCH)
+    for event, type_, attempts, request_id in batch:
+        with log.request_context(request_id):
+            if _is_about_billing(event):
+                handle_facts([event], {event.id: attempts})
+            else:
+                _handle(event.id, type_, dict(event.object), attempts)
+    return len(batch)
+
+
+def _drain_billed() -> int:
+    batch = _claim(BILLED, BILLED_BATCH)
+    if batch:
+        handle_facts([fact for fact, *_ in batch], {fact.id: tries for fact, _, tries, _ in batch})
+    return len(batch)
+
+
+def _claim(types: frozenset[str], limit: int) -> Sequence[tuple[Fact, str, int, str | None]]:
+    events = claim_events(types, limit)
+    batch = [(_fact(e), e.type, e.attempts, e.request_id) for e in events]
     db.session.commit()
     return batch
 
 
-def _object(event: StripeEvent) -> dict[str, object]:
-    found: dict[str, object] = event.payload["data"]["object"]
-    return found
+def _fact(event: StripeEvent) -> Fact:
+    return Fact(event.id, event.type, event.created, event.payload["data"])
+
+
+def _is_about_billing(fact: Fact) -> bool:
+    """Whether a Checkout Session is one to subscribe or to leave a card; others are orders."""
+    about = fact.object
+    return about.get("object") == "checkout.session" and about.get("mode") != "payment"
 
 
 def _handle(event_id: str, type_: str, payload_object: dict[str, object], attempts: int) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from webapp.accounts.queries.privacy import list_due_erasures
 from webapp.accounts.services import chapters as accounts
 from webapp.accounts.services import erasing, exporting
+from webapp.billing.services import copying
+from webapp.billing.services import privacy as billing
 from webapp.campaigns.services import privacy as campaigns
 from webapp.core import clock
 from webapp.core.db import db
@@ -40,6 +42,7 @@ def export(export_id: str) -> None:
 def _chapters(person: Person) -> Iterator[Chapter]:
     yield from accounts.chapters(person)
     yield from orders.chapters(person)
+    yield from copying.chapters(person)
     yield from messaging.chapters(person, orders.list_order_subjects(person))
     yield from campaigns.chapters(person)
 
@@ -77,6 +80,8 @@ def _try_to_forget(user_id: uuid.UUID) -> None:
 def _forget(user_id: uuid.UUID) -> None:
     going = erasing.say_goodbye(user_id)
     db.session.commit()
+    if going:
+        billing.end_at_stripe(user_id)
     person = erasing.begin(user_id) if going else None
     files = _erase(person) if person is not None else None
     if files is None:
@@ -93,13 +98,16 @@ def _erase(person: Person) -> list[str] | None:
     """Erase everything in one transaction, for the caller to commit; None: not yet."""
     tally = Tally()
     trail = orders.follow(person)
-    subjects = [*erasing.list_subjects(person), *trail.subjects]
+    paid = billing.follow(person)
+    subjects = [*erasing.list_subjects(person), *trail.subjects, *paid.subjects]
     if is_at_work(subjects):
         return None
     words = [*person.addresses, *erasing.telling([*trail.words, *erasing.words_of(person)])]
     sessions = erasing.list_session_ids(person)
-    scrub_events(trail.subjects, trail.references, person.addresses, tally)
+    references = [*trail.references, *paid.references]
+    scrub_events([*trail.subjects, *paid.subjects], references, person.addresses, tally)
     orders.erase(person, trail, tally)
+    billing.erase(person, paid, tally)
     campaigns.erase(person, tally)
     messaging.erase(person, subjects, trail.order_subjects, tally)
     files = erasing.erase(person, tally)

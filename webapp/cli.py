@@ -10,6 +10,7 @@ from flask.cli import with_appcontext
 from sqlalchemy.dialects.postgresql import insert
 
 from webapp.accounts.commands import member, staff, terms
+from webapp.billing.commands import numbers, plan
 from webapp.campaigns.commands import ads, campaign, explain
 from webapp.catalog.commands import catalog
 from webapp.core import forks
@@ -28,8 +29,9 @@ FACTORY = "factory"
 def init_cli(app: Flask, factory: Callable[[Config], Flask]) -> None:
     """Add the commands; ``factory`` makes the app of another fork."""
     app.extensions[FACTORY] = factory
-    for command in (fork, catalog, staff, member, shop, doctor, terms, ads, mail, campaign):
+    for command in (fork, catalog, staff, member, shop, doctor, terms, ads, mail, campaign, plan):
         app.cli.add_command(command)
+    app.cli.add_command(numbers)
     # What campaigns know of somebody belongs to the story of their mails, too.
     mail.add_command(explain)
 

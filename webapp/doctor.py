@@ -179,6 +179,82 @@ INVARIANTS = [
                       WHERE state = 'succeeded' GROUP BY order_id) r ON r.order_id = p.order_id
            WHERE p.amount_refunded <> coalesce(r.done, 0)""",
     ),
+    Invariant(
+        "history_ends_where_subscription_is",
+        "A subscription is what the last event about it said, unless one still waits.",
+        """SELECT 'subscription:' || s.id, s.status, p.status FROM subscription s
+           JOIN LATERAL (SELECT status, stripe_price_id, quantity, at FROM subscription_point
+                         WHERE stripe_subscription_id = s.stripe_id
+                         ORDER BY at DESC, id DESC LIMIT 1) p ON true
+           WHERE (s.status, s.stripe_price_id, s.quantity)
+                 IS DISTINCT FROM (p.status, p.stripe_price_id, p.quantity)
+             AND NOT EXISTS (SELECT 1 FROM subscription_point o
+                             WHERE o.stripe_subscription_id = s.stripe_id AND o.at = p.at
+                               AND (o.status, o.stripe_price_id, o.quantity)
+                                   = (s.status, s.stripe_price_id, s.quantity))
+             AND NOT EXISTS (SELECT 1 FROM stripe_event e
+                             WHERE e.object_id = s.stripe_id AND e.state = 'pending')""",
+    ),
+    Invariant(
+        "cases_chase_what_is_owed",
+        "Every open case is about an open invoice.",
+        """SELECT 'case:' || c.id, i.status FROM dunning_case c
+           JOIN invoice i ON i.id = c.invoice_id
+           WHERE c.state = 'open' AND i.status <> 'open'""",
+    ),
+    Invariant(
+        "dunning_keeps_its_days",
+        "No step of an open case waits for more than half an hour.",
+        """SELECT 'case:' || id, next_due_at FROM dunning_case
+           WHERE state = 'open'
+             AND next_due_at < CAST(:now AS timestamptz) - interval '30 minutes'""",
+    ),
+    Invariant(
+        "cases_come_to_an_end",
+        "No case is open a day after its policy asked Stripe for the end.",
+        """SELECT 'case:' || c.id, s.at FROM dunning_case c
+           JOIN dunning_step s ON s.case_id = c.id AND s.action = 'end' AND s.state = 'done'
+           WHERE c.state = 'open' AND s.at < CAST(:now AS timestamptz) - interval '1 day'""",
+    ),
+    Invariant(
+        "closed_cases_are_silent",
+        "No mail waits to be sent for a case that is closed.",
+        """SELECT 'case:' || c.id, m.id FROM dunning_case c
+           JOIN mail m ON m.subject_ref = 'case:' || c.id
+           WHERE c.state <> 'open' AND m.state = 'pending'""",
+    ),
+    Invariant(
+        "members_have_what_they_pay_for",
+        "Who has a running subscription has its entitlement, and nobody else has one.",
+        """SELECT 'user:' || coalesce(e.user_id, b.user_id), s.status FROM entitlement e
+           FULL JOIN (subscription s JOIN billing_customer b ON b.id = s.customer_id)
+             ON e.subscription_id = s.id
+           WHERE (e.user_id IS NULL AND b.user_id IS NOT NULL AND NOT s.duplicate
+                  AND s.pause_behavior IS NULL
+                  AND s.status IN ('trialing', 'active', 'past_due', 'unpaid'))
+              OR (e.user_id IS NOT NULL AND (s.id IS NULL
+                  OR s.status NOT IN ('trialing', 'active', 'past_due', 'unpaid')))""",
+    ),
+    Invariant(
+        "changes_are_asked_for",
+        "No change waits for more than an hour to be asked of Stripe.",
+        """SELECT 'operation:' || id, kind, target FROM billing_operation
+           WHERE state = 'requested'
+             AND created_at < CAST(:now AS timestamptz) - interval '1 hour'""",
+    ),
+    Invariant(
+        "nobody_pays_twice",
+        "A second subscription of one customer is ended within an hour.",
+        """SELECT 'subscription:' || id, stripe_id FROM subscription
+           WHERE duplicate AND status NOT IN ('canceled', 'incomplete_expired')
+             AND created_at < CAST(:now AS timestamptz) - interval '1 hour'""",
+    ),
+    Invariant(
+        "billing_is_as_at_stripe",
+        "No difference found between Stripe and us is left to a person.",
+        """SELECT kind || ':' || stripe_id, field, ours, theirs FROM billing_difference
+           WHERE repaired_at IS NULL""",
+    ),
 ]
 
 

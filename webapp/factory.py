@@ -7,8 +7,9 @@ from flask_migrate import Migrate
 from webapp import cli, filters
 from webapp.accounts import views as accounts
 from webapp.accounts.views.guard import init_guard
+from webapp.billing import views as billing
 from webapp.campaigns import views as campaigns
-from webapp.core import health, pool
+from webapp.core import clock, health, pool
 from webapp.core.access import EVERYONE, declare
 from webapp.core.config import Config
 from webapp.core.db import db
@@ -30,6 +31,7 @@ BLUEPRINTS = [
     health.blueprint,
     storefront.blueprint,
     orders.blueprint,
+    billing.blueprint,
     payments.blueprint,
     messaging.blueprint,
     accounts.blueprint,
@@ -43,6 +45,8 @@ def create_app(config: Config) -> Flask:
     app = LeanFlask(__name__, template_folder="../templates")
     app.url_map.converters["int"] = RowNumber
     configure_logging(fork.name, config.log_level)
+    if config.clock_offset_file:
+        clock.follow(config.clock_offset_file)
     bind(app, config, fork)
     _init_database(app, config, fork)
     init_redis(app, config.redis_url)
@@ -71,7 +75,7 @@ def _init_database(app: Flask, config: Config, fork: Fork) -> None:
                 "application_name": f"startupwebapp:{fork.name}",
                 "connect_timeout": 5,
                 "options": "-c statement_timeout=30s -c lock_timeout=10s"
-                " -c idle_in_transaction_session_timeout=60s",
+                " -c idle_in_transaction_session_timeout=60s -c timezone=UTC",
             },
         },
     )

@@ -27,6 +27,8 @@ class Permission(StrEnum):
     CAMPAIGNS_SEND = "campaigns.send"
     SUPPRESSION_EDIT = "suppression.edit"
     ORDERS_REFUND = "orders.refund"
+    BILLING_EDIT = "billing.edit"
+    BILLING_ACT = "billing.act"
     JOBS_RUN = "jobs.run"
     MEMBERS_EDIT = "members.edit"
     STAFF_VIEW = "staff.view"
@@ -53,6 +55,8 @@ _MANAGER = _STAFF | {
     Permission.CAMPAIGNS_SEND,
     Permission.SUPPRESSION_EDIT,
     Permission.ORDERS_REFUND,
+    Permission.BILLING_EDIT,
+    Permission.BILLING_ACT,
     Permission.JOBS_RUN,
     Permission.MEMBERS_EDIT,
     Permission.STAFF_VIEW,
@@ -88,6 +92,8 @@ MEANINGS: dict[Permission, str] = {
     Permission.CAMPAIGNS_SEND: "Make emails ready, approve, send, pause and cancel them",
     Permission.SUPPRESSION_EDIT: "Change whom no mail goes to",
     Permission.ORDERS_REFUND: "Refund, cancel and accept orders",
+    Permission.BILLING_EDIT: "Change plans, their prices and how failed payments are chased",
+    Permission.BILLING_ACT: "Cancel, pause and refund subscriptions, charge and write off invoices",
     Permission.JOBS_RUN: "Run failed jobs and events again",
     Permission.MEMBERS_EDIT: "End members' sessions, shut them out, send them a password reset",
     Permission.STAFF_VIEW: "See who works here and in which role",

@@ -8,6 +8,7 @@ from flask.json.provider import DefaultJSONProvider
 from flask_wtf import FlaskForm
 from flask_wtf.form import _Auto, _is_submitted
 from werkzeug.datastructures import CombinedMultiDict, FileStorage, MultiDict
+from werkzeug.exceptions import RequestEntityTooLarge
 from wtforms import FileField, MultipleFileField
 from wtforms.form import BaseForm
 from wtforms.meta import DefaultMeta
@@ -27,10 +28,18 @@ class CarefulJSON(DefaultJSONProvider):
 
 def init_bodies(app: Flask) -> None:
     app.json = CarefulJSON(app)
+    app.before_request(_refuse_oversized)
     # Flask-WTF would take JSON of any shape for a form.
     FlaskForm.Meta.wrap_formdata = _read_request
     # And any form would take a file for the text of a field.
     DefaultMeta.wrap_formdata = _without_stray_files
+
+
+def _refuse_oversized() -> None:
+    """Refuse what says it is too long, also where nobody would read it."""
+    limit = request.max_content_length
+    if limit is not None and (request.content_length or 0) > limit:
+        raise RequestEntityTooLarge
 
 
 def _read_request(meta: object, form: BaseForm, formdata: Any) -> Any:

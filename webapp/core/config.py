@@ -81,10 +81,15 @@ class Config(BaseModel):
     apple_private_key: str = ""
     apple_issuer: str = "https://appleid.apple.com"
 
+    # How far a simulation's processes are ahead of the real time; refused in production.
+    clock_offset_file: Path | None = None
+
     request_limit: str = "1000 per minute"
     log_level: str = "INFO"
     job_lease_seconds: int = Field(default=120, ge=1)
     relay_after_seconds: int = Field(default=10, ge=1)
+    # How often the clock looks what is due.
+    tick_seconds: float = Field(default=0.5, gt=0)
     checkout_minutes: int = Field(default=35, ge=31, le=1440)
     pool_size: int = Field(default=5, ge=1)
 
@@ -148,6 +153,8 @@ class Config(BaseModel):
             missing.insert(0, "SECRET_KEY (32 characters or more)")
         if not self.secure:
             missing.append("BASE_URL beginning with https://")
+        if self.clock_offset_file:
+            missing.append("the real time, so no CLOCK_OFFSET_FILE")
         if missing:
             raise ValueError("production needs " + ", ".join(missing))
         return self

@@ -33,6 +33,8 @@ class Shop(Base):
     staff_second_factor: Mapped[bool] = mapped_column(default=False, server_default=false())
     # Whether what visitors do is recorded at all.
     record_client_events: Mapped[bool] = mapped_column(default=True, server_default=true())
+    # Whether a plan is published, so that every page can offer prices without counting plans.
+    has_plans: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class ActorKind(StrEnum):

@@ -33,6 +33,12 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "form-action 'self' {elsewhere}",
     ]
 )
+# Where forms of ours lead to: the payment page, the portal, and an invoice's page.
+STRIPES_PAGES = (
+    "https://checkout.stripe.com",
+    "https://billing.stripe.com",
+    "https://invoice.stripe.com",
+)
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{8,64}")
 
 
@@ -125,7 +131,8 @@ def _may_be_framed(policy: str) -> bool:
 
 
 def _headers(config: Config) -> list[tuple[str, str]]:
-    elsewhere = [config.stripe_api_base or "https://checkout.stripe.com", *config.providers]
+    stripe = [config.stripe_api_base] if config.stripe_api_base else STRIPES_PAGES
+    elsewhere = [*stripe, *config.providers]
     headers = [
         ("Content-Security-Policy", CONTENT_SECURITY_POLICY.format(elsewhere=" ".join(elsewhere))),
         ("X-Frame-Options", "DENY"),

@@ -1,5 +1,7 @@
 """The fork's settings row, read once per request or job."""
 
+from flask import g
+
 from webapp.core.db import db
 from webapp.core.errors import ConfigError
 from webapp.core.models import Shop
@@ -10,4 +12,6 @@ def get_shop() -> Shop:
     shop = db.session.get(Shop, 1)
     if shop is None:
         raise ConfigError("This fork has no shop yet; run `flask fork create` for it.")
+    # The identity map holds it only as long as somebody else does.
+    g.shop = shop
     return shop

@@ -36,5 +36,6 @@ def _read_frame(cart_id: uuid.UUID | None) -> Frame:
         locale=shop.locale,
         currency=shop.currency,
         accent=shop.accent,
+        has_plans=shop.has_plans,
     )
     return Frame(face, count_cart(cart_id) if cart_id is not None else 0)

@@ -35,6 +35,7 @@ class ShopFace:
     currency: str
     accent: str
     has_archive: bool = False
+    has_plans: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ SHOP = select(
     shop.c.currency,
     shop.c.accent,
     HAS_ARCHIVE.label("has_archive"),
+    shop.c.has_plans,
 )
 CART_COUNT = (
     select(func.coalesce(func.sum(cart_sku.c.quantity), literal_column("0")).label("count"))

@@ -6,10 +6,12 @@ from webapp.accounts.errors import ErasureBegun, StaffMayNotClose
 from webapp.accounts.models import SessionEnd, User
 from webapp.accounts.services.alerts import write_to_owner
 from webapp.accounts.services.sessions import end_all
+from webapp.accounts.signals import account_closed
 from webapp.core import clock
 from webapp.core.audit import Actor, record
 from webapp.core.db import db
 from webapp.core.queue import Queue, enqueue
+from webapp.core.shop import get_shop
 from webapp.core.state import current_config
 
 GRACE = timedelta(days=14)
@@ -48,6 +50,7 @@ def _close(user: User, by: Actor, now: datetime, erase_after: datetime) -> None:
     end_all(user.id, SessionEnd.CLOSED, by)
     record(by, "account.closed", f"user:{user.id}", user_id=user.id)
     db.session.flush()
+    account_closed.send(user=user, by=by)
 
 
 def keep_account(user: User, by: Actor) -> bool:
@@ -65,7 +68,7 @@ def keep_account(user: User, by: Actor) -> bool:
     user.erase_after = None
     record(by, "account.kept", f"user:{user.id}", user_id=user.id)
     db.session.flush()
-    _tell(user, "account_kept", closed_at)
+    _tell(user, "account_kept", closed_at, has_plans=get_shop().has_plans)
     return True
 
 

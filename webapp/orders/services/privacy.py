@@ -88,7 +88,8 @@ def _carts(person: Person) -> ColumnElement[bool]:
 def chapters(person: Person) -> Iterator[Chapter]:
     yield Chapter(
         "orders",
-        "What you bought, with payments, parcels and refunds. Amounts are in cents.",
+        "What you bought, with payments, parcels and refunds. Amounts are in the smallest unit of "
+        "their currency: cents of a dollar, whole yen.",
         _orders(person),
     )
     yield Chapter("carts", "Carts, also those you didn't buy.", _cart_rows(person))

@@ -225,7 +225,8 @@ def find_unordered_sessions(since: datetime) -> list[str]:
     paid = [
         session.id
         for session in gateway.list_sessions(since)
-        if session.paid and session.metadata.get("fork") == ours
+        # A subscription's money makes no order.
+        if session.mode == "payment" and session.paid and session.metadata.get("fork") == ours
     ]
     known: set[str] = set()
     for start in range(0, len(paid), 500):

@@ -101,8 +101,7 @@ form.addEventListener("change", ({ target }) => {
   const picker = target.closest(".picker");
   if (!picker) return;
   const chosen = [...picker.querySelectorAll(":checked")].map((box) => box.parentElement.textContent.trim());
-  const summary = picker.querySelector("summary");
-  if (chosen.length) summary.textContent = chosen.join(", ");
+  picker.querySelector("summary").textContent = chosen.join(", ") || picker.dataset.unpicked;
 });
 document.addEventListener("click", ({ target }) => {
   for (const open of form.querySelectorAll(".picker[open]")) {

@@ -9,6 +9,7 @@ from webapp.accounts.queries import find_member
 from webapp.accounts.services.addresses import find_default_address
 from webapp.accounts.services.profile import change_profile
 from webapp.accounts.views.guard import actor
+from webapp.billing.queries.home import find_plan_name
 from webapp.core.access import MEMBERS, open_to
 from webapp.core.db import db
 from webapp.orders.queries import address_lines, list_member_orders
@@ -29,6 +30,7 @@ def account() -> Response:
         name=member.name if member is not None else "",
         orders=list_member_orders(current_user.id, limit=LATEST),
         address=address_lines(address) if address is not None else None,
+        plan=find_plan_name(current_user.id),
     )
 
 

@@ -19,7 +19,7 @@ SITEMAP_SPACE = "http://www.sitemaps.org/schemas/sitemap/0.9"
 XML = "application/xml; charset=utf-8"
 # What is somebody's own, or of no use to whoever searches.
 UNLISTED = (
-    *("account", "admin", "cart", "checkout", "email-change/"),
+    *("account", "admin", "billing", "card/", "cart", "checkout", "email-change/"),
     *("export/", "login", "orders/", "password/", "verify/"),
 )
 

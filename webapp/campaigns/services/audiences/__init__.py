@@ -1,4 +1,4 @@
-"""Whom mails go to: rules over what people bought, opened, said and are."""
+"""Whom mails go to: rules over what people bought, subscribe to, opened, said and are."""
 
 from webapp.campaigns.services.audiences.conditions import read_rules
 from webapp.campaigns.services.audiences.describing import describe

@@ -134,7 +134,7 @@ def _of_tags(condition: Condition) -> Select[int]:
     )
 
 
-def _lacks(*names: Select[str]) -> Callable[[Condition], list[str]]:
+def lacking(*names: Select[str]) -> Callable[[Condition], list[str]]:
     """Return which words of a condition none of the selected names is."""
 
     def lacks(condition: Condition) -> list[str]:
@@ -199,7 +199,7 @@ QUESTIONS = (
         THEME,
         _did("bought the product {value}", "didn't buy the product {value}"),
         _bought(_of_products),
-        lacks=_lacks(select(Product.slug), select(SlugRedirect.slug)),
+        lacks=lacking(select(Product.slug), select(SlugRedirect.slug)),
     ),
     Question(
         "sku",
@@ -207,7 +207,7 @@ QUESTIONS = (
         THEME,
         _did("bought the SKU {value}", "didn't buy the SKU {value}"),
         _bought(_of_skus),
-        lacks=_lacks(select(Sku.code)),
+        lacks=lacking(select(Sku.code)),
     ),
     Question(
         "collection",
@@ -215,7 +215,7 @@ QUESTIONS = (
         THEME,
         _did("bought from the collection {value}", "didn't buy from the collection {value}"),
         _bought(_of_collections),
-        lacks=_lacks(select(Collection.slug)),
+        lacks=lacking(select(Collection.slug)),
     ),
     Question(
         "product_tag",

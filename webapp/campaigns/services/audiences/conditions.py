@@ -10,6 +10,7 @@ from webapp.campaigns.services.audiences import (  # noqa: F401 - for what they 
     being,
     buying,
     reading,
+    subscribing,
 )
 from webapp.campaigns.services.audiences.fields import Op, Question, Takes, find_question
 from webapp.campaigns.services.audiences.rules import Condition, Group, Match, Rules, read_shape
@@ -90,6 +91,12 @@ def _mails(condition: Condition) -> str:
     return ""
 
 
+def _plans(condition: Condition) -> str:
+    if isinstance(condition.value, int) or condition.numbers:
+        return "needs the names of plans, or none for any plan"
+    return ""
+
+
 _CHECKS = {
     Takes.NOTHING: _nothing,
     Takes.NUMBER: _number,
@@ -98,4 +105,5 @@ _CHECKS = {
     Takes.CHOICES: _words,
     Takes.THINGS: _things,
     Takes.MAILS: _mails,
+    Takes.PLANS: _plans,
 }

@@ -14,6 +14,7 @@ from webapp.core.money import format_money
 from webapp.core.shop import get_shop
 
 JOINED = {Match.ALL: " and ", Match.ANY: " or ", Match.NONE: " or "}
+UNNAMED = {Takes.MAILS: "any mail", Takes.PLANS: "any plan"}
 # What the numbers of a question name.
 NAMED: Mapping[str, Select[int, str]] = {
     "received": select(Email.id, Email.name),
@@ -71,8 +72,8 @@ def _value(
         return format_money(condition.number, shop.currency, shop.locale)
     if op.takes is Takes.NUMBER:
         return str(condition.number)
-    if op.takes is Takes.MAILS and not condition.numbers:
-        return "any mail"
+    if op.takes in UNNAMED and not (condition.numbers or condition.words):
+        return UNNAMED[op.takes]
     titles = {value.lower(): title for value, title in question.choices()}
     said = [titles.get(word.lower(), word) for word in condition.words]
     if op.takes in (Takes.MAILS, Takes.THINGS):

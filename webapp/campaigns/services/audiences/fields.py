@@ -17,7 +17,8 @@ class Takes(StrEnum):
 
     ``amount`` is in minor units of the shop's currency. ``words`` is a list of texts, ``things``
     a list of ids (numbers) or names (slugs, codes), ``mails`` one of ids of mails, where none
-    means any mail, ``choices`` one of the words that ``Field.choices`` offers.
+    means any mail, ``choices`` one of the words that ``Field.choices`` offers, ``plans`` one of
+    names of plans (slugs), where none means any plan.
     """
 
     NOTHING = "nothing"
@@ -27,6 +28,7 @@ class Takes(StrEnum):
     THINGS = "things"
     MAILS = "mails"
     CHOICES = "choices"
+    PLANS = "plans"
 
 
 @dataclass(frozen=True, slots=True)
