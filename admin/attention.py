@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ScalarSelect, bindparam, exists, func, literal_column, select
 
 from webapp.accounts.models import ContactMessage, ContactState
+from webapp.billing.models import BillingDifference, Plan
 from webapp.campaigns.models import Email, EmailRecipient, EmailState, RecipientState
 from webapp.core import clock
 from webapp.core.db import db
@@ -32,6 +33,8 @@ class Attention:
     messages: int
     campaigns: int
     reports: int
+    differences: int
+    plans: int
 
     def by_endpoint(self) -> dict[str, int]:
         return {
@@ -42,6 +45,8 @@ class Attention:
             "admin_contact": self.messages,
             "admin_recipients": self.campaigns,
             "admin_reports": self.reports,
+            "admin_differences": self.differences,
+            "admin_plans": self.plans,
         }
 
 
@@ -70,6 +75,8 @@ _STATEMENT = select(
         _is(Email.state, *_STARTED) & (Email.started_at > bindparam("lately")) & _UNREACHED
     ),
     _up_to_limit(MailReport.state == literal_column(f"'{ReportState.UNREADABLE}'")),
+    _up_to_limit(BillingDifference.repaired_at.is_(None)),
+    _up_to_limit(Plan.sync_error.is_not(None) | (Plan.drift != {})),
 )
 
 

@@ -10,6 +10,9 @@ from sqlalchemy import Date, cast, func, literal_column, select
 from admin.base import Guarded
 from admin.campaigns.outcomes import percent
 from admin.campaigns.today import latest
+from webapp.billing.models import Subscription
+from webapp.billing.queries.numbers import monthly
+from webapp.billing.queries.numbers.recovery import risks_at
 from webapp.catalog.models import Product, ProductSku, ProductStatus, SkuInventory
 from webapp.core import clock
 from webapp.core.db import db
@@ -82,6 +85,26 @@ def low_stock(show: int = 6) -> tuple[int, list[LowStock]]:
     return (rows[0][6] if rows else 0), listed
 
 
+@dataclass(frozen=True, slots=True)
+class Recurring:
+    """What living subscriptions are worth a month in the shop's currency, and how many count."""
+
+    amount: int
+    subscriptions: int
+
+
+def recurring(currency: str) -> Recurring:
+    """Return the MRR as it is at this moment; the numbers' rooms tell of any other day."""
+    annual, count = db.session.execute(
+        select(func.coalesce(func.sum(Subscription.annual_amount), 0), func.count()).where(
+            Subscription.annual_amount > 0,
+            Subscription.currency == currency,
+            ~Subscription.duplicate,
+        )
+    ).one()
+    return Recurring(monthly(int(annual)), count)
+
+
 def options_of(*values: str) -> str:
     """Return ``Large / Blue``; Shopify's name for a product's only variant is left out."""
     return " / ".join(value for value in values if value and value != "Default Title")
@@ -107,6 +130,8 @@ class Dashboard(Guarded):
             low_count=low_count,
             low=low,
             recent=recent,
+            recurring=recurring(shop.currency),
+            at_risk=risks_at(clock.now()),
             campaigns=latest(),
             percent=percent,
             order_url=lambda order: url_for("admin_orders.details_view", id=order.id),

@@ -7,6 +7,17 @@ from flask_admin.theme import Theme
 from admin.accounts import ContactMessages, Members, Prospects, Staff, Terms
 from admin.audit import Audit
 from admin.base import Guarded
+from admin.billing import (
+    BillingEvents,
+    BillingHabits,
+    Cases,
+    Differences,
+    Invoices,
+    Numbers,
+    Plans,
+    Policies,
+    Subscriptions,
+)
 from admin.campaigns import (
     Ads,
     Audiences,
@@ -27,6 +38,14 @@ from admin.payments import StripeEvents
 from admin.queue import Jobs
 from admin.settings import ShippingMethods, ShopSettings, TaxRates
 from webapp.accounts.models import ContactMessage, Member, Prospect, TermsOfUse, User
+from webapp.billing.models import (
+    BillingDifference,
+    DunningCase,
+    DunningPolicy,
+    Invoice,
+    Plan,
+    Subscription,
+)
 from webapp.campaigns.models import Ad, Audience, Email, EmailRecipient, Sequence
 from webapp.catalog.models import Product
 from webapp.core.access import declare
@@ -55,6 +74,22 @@ def rooms() -> list[Guarded]:
         Orders(Order, "Orders", path="orders", group="Sales", icon="box"),
         Discounts(DiscountCode, "Discounts", path="discounts", group="Sales", icon="tag"),
         Products(Product, "Products", path="products", group="Catalogue", icon="cart"),
+        Subscriptions(
+            Subscription, "Subscriptions", path="subscriptions", group="Billing", icon="rerun"
+        ),
+        Numbers("Numbers", path="numbers", group="Billing", icon="chart"),
+        Invoices(Invoice, "Invoices", path="invoices", group="Billing", icon="box"),
+        Cases(DunningCase, "Dunning", path="cases", group="Billing", icon="warn"),
+        Plans(Plan, "Plans", path="plans", group="Billing", icon="tag"),
+        Policies(
+            DunningPolicy, "Dunning policy", path="dunning-policy", group="Billing", icon="clock"
+        ),
+        BillingEvents(
+            StripeEvent, "Billing events", path="billing-events", group="Billing", icon="search"
+        ),
+        Differences(
+            BillingDifference, "Differences", path="differences", group="Billing", icon="info"
+        ),
         Members(Member, "Members", path="members", group="People", icon="user"),
         Prospects(Prospect, "Prospects", path="prospects", group="People", icon="search"),
         ContactMessages(ContactMessage, "Messages", path="contact", group="People", icon="mail"),
@@ -85,6 +120,7 @@ def rooms() -> list[Guarded]:
             ShippingMethod, "Shipping", path="shipping", group="Settings", icon="truck"
         ),
         EmailSettings("Email settings", path="email-settings", group="Settings", icon="mail"),
+        BillingHabits("Billing settings", path="billing-settings", group="Settings", icon="rerun"),
         TaxRates(TaxRate, "Tax", path="tax", group="Settings", icon="info"),
         Terms(TermsOfUse, "Terms of use", path="terms", group="Settings", icon="done"),
         Staff(User, "Staff and roles", path="staff", group="Settings", icon="user"),

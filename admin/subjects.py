@@ -33,6 +33,13 @@ ROOMS = {
     "member": ("admin_members", Permission.MEMBERS_VIEW),
     "prospect": ("admin_prospects", Permission.MEMBERS_VIEW),
     "contact": ("admin_contact", Permission.MEMBERS_VIEW),
+    "plan": ("admin_plans", Permission.VIEW),
+    "dunning_policy": ("admin_dunning-policy", Permission.VIEW),
+    "difference": ("admin_differences", Permission.VIEW),
+    "subscription": ("admin_subscriptions", Permission.MEMBERS_VIEW),
+    "invoice": ("admin_invoices", Permission.MEMBERS_VIEW),
+    "case": ("admin_cases", Permission.MEMBERS_VIEW),
+    "billing_customer": ("admin_subscriptions", Permission.MEMBERS_VIEW),
 }
 
 
@@ -100,6 +107,9 @@ def _link(subject: str, numbers: Mapping[int, int], people: Mapping[uuid.UUID, P
     endpoint, needed = ROOMS.get(noun, (None, Permission.VIEW))
     is_key = key.isdigit() or noun == "event"
     url = url_for(f"{endpoint}.details_view", id=key) if endpoint and is_key else None
+    if noun == "billing_customer":
+        # They have no room of their own; what they subscribe to has.
+        url = url_for(f"{endpoint}.index_view", search=subject)
     if noun == "order" and key.isdigit() and int(key) in numbers:
         key = f"#{numbers[int(key)]}"
     if _uuid(key) is not None:

@@ -1,11 +1,11 @@
 """One order's story in one list: everything any part of the shop wrote down about it, by time."""
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import selectinload
 
 from webapp.accounts.queries.naming import Person, name_people
@@ -40,6 +40,7 @@ _MAIL_TROUBLE = {
     MailState.FAILED: "not sent",
     MailState.UNKNOWN: "in doubt",
     MailState.SUPPRESSED: "withheld",
+    MailState.WITHDRAWN: "withdrawn, as it was no longer true",
 }
 _EVENT_TONES = {EventState.PARKED: "bad", EventState.PENDING: "info"}
 _REFUND_TONES = {RefundState.FAILED: "bad", RefundState.SUCCEEDED: "good"}
@@ -67,15 +68,14 @@ def tell(order: Order) -> list[Entry]:
         subjects.append(f"checkout:{order.checkout_id}")
     entries: list[Entry] = []
     entries += _checkout(order)
-    entries += _events(subjects)
+    entries += tell_events(subjects)
     entries += _payment(order)
     entries += [_status(step) for step in order.history]
-    entries += _jobs(subjects)
-    entries += [entry for mail in list_mails(subjects[0]) for entry in _mail(mail)]
-    entries += [_bounce(bounce) for bounce in list_bounces_about(subjects[0])]
+    entries += tell_jobs(subjects)
+    entries += tell_mails(subjects[:1])
     entries += [_shipment(shipment) for shipment in order.shipments]
     entries += [_refund(refund, order.currency) for refund in order.refunds]
-    entries += _audit(subjects[0])
+    entries += tell_audit(subjects[0])
     return sorted(entries, key=lambda entry: entry.at)
 
 
@@ -109,7 +109,8 @@ def _status(step: OrderStatus) -> Entry:
     return Entry(step.at, title, said, _STATUS_TONES.get(step.status, "info"), "status")
 
 
-def _events(subjects: list[str]) -> Iterator[Entry]:
+def tell_events(subjects: Sequence[str], objects: Sequence[str] = ()) -> Iterator[Entry]:
+    """Tell what Stripe said about our subjects, or about its own objects by their ids."""
     rows = db.session.execute(
         select(
             StripeEvent.type,
@@ -121,8 +122,8 @@ def _events(subjects: list[str]) -> Iterator[Entry]:
             StripeEvent.error,
             StripeEvent.request_id,
         )
-        .where(StripeEvent.subject.in_(subjects))
-        .order_by(StripeEvent.received_at)
+        .where(or_(StripeEvent.subject.in_(subjects), StripeEvent.object_id.in_(objects)))
+        .order_by(StripeEvent.received_at.desc())
         .limit(MAX_OF_EACH)
     )
     for row in rows:
@@ -135,7 +136,7 @@ def _events(subjects: list[str]) -> Iterator[Entry]:
             yield Entry(row.done_at, title, row.error, None, "webhook")
 
 
-def _jobs(subjects: list[str]) -> Iterator[Entry]:
+def tell_jobs(subjects: Sequence[str]) -> Iterator[Entry]:
     jobs = db.session.scalars(
         select(Job)
         .where(Job.subject.in_(subjects))
@@ -171,6 +172,13 @@ def _state(name: str, job: Job) -> Iterable[Entry]:
     return []
 
 
+def tell_mails(subjects: Sequence[str]) -> Iterator[Entry]:
+    for mail in list_mails(*subjects):
+        yield from _mail(mail)
+    for bounce in list_bounces_about(*subjects):
+        yield _bounce(bounce)
+
+
 def _mail(mail: MailLine) -> Iterator[Entry]:
     name = mail.kind.replace("_", " ")
     yield Entry(mail.created_at, f"Mail written: {name}", f"to {mail.recipient}", None, "mail")
@@ -178,7 +186,7 @@ def _mail(mail: MailLine) -> Iterator[Entry]:
         yield Entry(mail.sent_at, f"Mail sent: {name}", mail.smtp_reply, "good", "mail")
     elif mail.state in _MAIL_TROUBLE:
         title = f"Mail {_MAIL_TROUBLE[mail.state]}: {name}"
-        tone = _MAIL_TONES[mail.state]
+        tone = _MAIL_TONES.get(mail.state)
         yield Entry(mail.created_at, title, mail.smtp_reply, tone, "mail")
 
 
@@ -210,7 +218,7 @@ def _refund(refund: OrderRefund, currency: str) -> Entry:
     return Entry(refund.created_at, title, said, _REFUND_TONES.get(refund.state, "warn"), "refund")
 
 
-def _audit(subject: str) -> Iterator[Entry]:
+def tell_audit(subject: str) -> Iterator[Entry]:
     deeds = list_about(subject, MAX_OF_EACH)
     people = name_people(deed.actor_id for deed in deeds)
     for deed in reversed(deeds):

@@ -11,6 +11,8 @@ from sqlalchemy.orm import contains_eager, joinedload
 from admin.accounts import dossier
 from admin.accounts.notes import keep_note
 from admin.base import Column, Filter, Room, action
+from admin.billing import Subscriptions
+from admin.billing.member_panel import read_billing
 from webapp.accounts.models import Address, Member, SessionEnd, User
 from webapp.accounts.permissions import Permission
 from webapp.accounts.services import closing, sessions, staff
@@ -119,11 +121,14 @@ class Members(Room):
         # An address that nobody proved may be another person's: what it was sent isn't theirs.
         proved = user.email if user.email_verified_at is not None else None
         addresses = select(Address).where(Address.member_id == row.id)
+        sees_billing = self.allows(Subscriptions.may_see)
         return {
             "user": user,
             "state": state_of(user),
             "sales": dossier.sales_of(Order.member_id, [row.id])[row.id],
             "orders": dossier.orders_of(Order.member_id, row.id),
+            "sees_billing": sees_billing,
+            "billing": read_billing(user.id) if sees_billing else None,
             "mails": dossier.mails_of(user.id, proved),
             "consents": dossier.consents_of(proved) if proved else [],
             "sessions": sessions.list_open(user.id),

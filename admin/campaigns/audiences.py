@@ -54,7 +54,7 @@ class Use:
 
 
 class Audiences(Room):
-    """Saved rules over what people bought, opened, said and are."""
+    """Saved rules over what people bought, subscribe to, opened, said and are."""
 
     noun = "audience"
     empty = "None yet. Without an audience a mail goes to everybody who wants it."

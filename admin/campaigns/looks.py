@@ -117,6 +117,11 @@ def frame_of(email: Email, number: int, address: str | None, part: str) -> Respo
         why = escape(refusal.sentence)
         html = PLAIN.format(title="No preview", font="1rem sans-serif", words=why)
         return make_response(html, 200, FRAME_HEADERS)
+    return framed(words, part)
+
+
+def framed(words: Words, part: str) -> Response:
+    """Return the document that shows written words: as HTML, or for ``text`` as plain ones."""
     if part == "text":
         title, plain = escape(words.subject), escape(words.text)
         html = PLAIN.format(title=title, font="0.875rem/1.6 monospace", words=plain)

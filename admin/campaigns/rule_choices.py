@@ -28,7 +28,7 @@ def picks() -> dict[str, list[Choice]]:
     mails: list[Choice] | None = None
     for question in list_questions():
         takes = {op.takes for op in question.ops}
-        if Takes.CHOICES in takes:
+        if takes & {Takes.CHOICES, Takes.PLANS}:
             found[question.field] = list(question.choices())
         elif Takes.MAILS in takes:
             mails = _mails() if mails is None else mails

@@ -21,7 +21,7 @@ from webapp.core.money import exponent, parse_amount, to_decimal_text
 
 NAME = re.compile(rf"r((?:-[0-9]{{1,3}}){{0,{MAX_DEPTH}}})-(match|ask|value|pick|days)")
 MAX_NAMES = MAX_CONDITIONS * 8
-PICKED = (Takes.CHOICES, Takes.MAILS)
+PICKED = (Takes.CHOICES, Takes.MAILS, Takes.PLANS)
 Path = tuple[int, ...]
 
 
