@@ -181,7 +181,7 @@ def stripe_desk(
     """
     stripe_calls.exchanges.clear()
     key = f"sk_test_{uuid.uuid4().hex}"
-    stripe_sandbox.machine.ensure_key(key)
+    account = stripe_sandbox.machine.ensure_key(key)
     config, fork = app.extensions["startupwebapp"]
     changed = {"stripe_api_base": stripe_sandbox.url, "stripe_secret_key": key}
     bind(app, config.model_copy(update=changed), fork)
@@ -190,4 +190,7 @@ def stripe_desk(
     bind(app, config, fork)
     app.extensions.pop("stripe", None)
     requests.delete(f"{stripe_sandbox.url}/_sandbox/fail", timeout=10)
+    # Else every later test that moves the clock would live through this one's subscriptions too.
+    stripe_sandbox.machine.store.run("DELETE FROM timers WHERE account=?", (account,))
+    requests.post(f"{stripe_sandbox.url}/_sandbox/clock", json={"reset": True}, timeout=10)
     assert stripe_calls.violations() == []

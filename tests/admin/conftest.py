@@ -1,5 +1,6 @@
 """People who work in the back office, and a shop with something to work on."""
 
+import gc
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -123,6 +124,8 @@ class Counted:
 @contextmanager
 def counting() -> Iterator[Counted]:
     """Collect the statements that run within the block."""
+    # Rows of earlier pages that nobody holds any more would be asked for anew, or not, as it comes.
+    gc.collect()
     counted = Counted()
 
     def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:

@@ -9,8 +9,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tests.admin.conftest import DOOR, Enter, act, counting, make_product
+from tests.factories.billing import make_plan
 from tests.factories.emails import make_draft, make_frozen
 from webapp.accounts.models import Prospect, ProspectSource, Role
+from webapp.billing.models import PlanState
 from webapp.campaigns.models import Audience
 from webapp.messaging.models import (
     MailConsent,
@@ -123,6 +125,28 @@ def test_what_was_saved_is_shown_as_it_was_typed(owner: FlaskClient, session: Se
     sent.pop("r-4-ask")
     assert owner.post(f"{ROOM}edit/?id={row.id}", data=sent).status_code == 303
     assert (saved(session).name, saved(session).rules) == ("Renamed", before)
+
+
+def test_plans_are_ticked_and_none_means_any(owner: FlaskClient, session: Session) -> None:
+    make_plan("pro")
+    make_plan("team", name="Team of ten", state=PlanState.RETIRED)
+    typed: dict[str, Any] = {"name": "Payers", "r-match": "all"}
+    typed |= {"r-0-ask": "subscribed:is", "r-0-pick": ["pro", "team"]}
+    typed |= {"r-1-ask": "subscribed:is_not", "r-2-ask": "left:did", "r-2-days": "30"}
+    answer = owner.post(NEW, data=typed)
+    assert answer.status_code == 303, words(answer.text)
+    row = saved(session)
+    assert row.rules["of"] == [
+        {"field": "subscribed", "op": "is", "value": ["pro", "team"]},
+        {"field": "subscribed", "op": "is_not", "value": []},
+        {"field": "left", "op": "did", "days": 30},
+    ]
+    page = owner.get(f"{ROOM}edit/?id={row.id}").text
+    assert page.count(" checked>") == 2
+    assert "<summary>Pro, Team of ten</summary>" in page
+    assert "<summary>any plan</summary>" in page
+    said = "subscribes to Pro or Team of ten and doesn't subscribe to any plan and stopped"
+    assert said in words(owner.get(f"{ROOM}details/?id={row.id}").text)
 
 
 def test_people_are_counted_as_they_are_typed_apart_from_who_gets_no_mail(

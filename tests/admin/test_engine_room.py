@@ -245,6 +245,16 @@ def test_a_viewer_sees_mails_about_orders_only(enter: Enter, session: Session) -
         assert staff.get(f"/admin/mails/details/?id={mail.id}").status_code == 200
 
 
+def test_what_stripe_sent_is_for_those_who_may_know_people(enter: Enter, session: Session) -> None:
+    add_event(session, type="invoice.paid")
+    viewer, staff = enter(Role.VIEWER), enter(Role.STAFF)
+    page = viewer.get("/admin/events/details/?id=evt_1")
+    assert (page.status_code, "&lt;b&gt;bold" in page.text) == (200, False)
+    assert viewer.get("/admin/billing-events/details/?id=evt_1").status_code == 403
+    for room in ("events", "billing-events"):
+        assert "&lt;b&gt;bold" in staff.get(f"/admin/{room}/details/?id=evt_1").text
+
+
 def test_what_a_job_was_given_is_for_those_who_run_it(enter: Enter, session: Session) -> None:
     job = add_job(session, args=["a-nonce-of-a-link"])
     path = f"/admin/jobs/details/?id={job.id}"

@@ -14,11 +14,21 @@ from tests.admin.conftest import make_order, make_product
 from tests.admin.people import add_visit, make_message, make_prospect, member_of
 from tests.admin.test_engine_room import add_event, add_job, add_mail
 from tests.admin.test_sequences import make_sequence
+from tests.factories.billing import (
+    make_customer,
+    make_plan,
+    make_step,
+    make_subscription,
+    make_unpaid_invoice,
+    open_case,
+)
 from tests.factories.emails import make_draft, make_frozen, recipient_of
 from tests.factories.people import browser_of, make_user
 from webapp.accounts.models import Role, TermsOfUse
+from webapp.billing.models import BillingDifference, SubscriptionStatus
 from webapp.campaigns.models import Ad, Audience, EmailState
 from webapp.core import clock
+from webapp.core.db import db
 from webapp.core.models import AuditEntry, JobState
 from webapp.messaging.models import (
     BounceKind,
@@ -38,7 +48,17 @@ from webapp.orders.models import DiscountCode, DiscountKind, ShippingMethod, Tax
 TEMPLATES = Path(__file__).parents[2] / "templates" / "admin"
 
 
-WRITTEN = ("products", "discounts", "shipping", "tax", "terms", "ads", "audiences", "senders")
+WRITTEN = (
+    "plans",
+    "products",
+    "discounts",
+    "shipping",
+    "tax",
+    "terms",
+    "ads",
+    "audiences",
+    "senders",
+)
 
 
 def add_post(session: Session) -> dict[str, Any]:
@@ -71,6 +91,46 @@ def add_post(session: Session) -> dict[str, Any]:
     return keys | {"results": email.id, "recipients": f"{email.id}-{recipient.id}"}
 
 
+def add_billing() -> dict[str, int]:
+    """Add a subscription whose renewal failed, and a difference; returns keys by room."""
+    customer = make_customer(make_user("bob@example.com"))
+    plan = make_plan(drift={"name": ["Pro", "Theirs"]})
+    row = make_subscription(customer, plan, status=SubscriptionStatus.PAST_DUE)
+    unpaid = make_unpaid_invoice(customer, row)
+    case = open_case(unpaid)
+    make_step(case, "mail:0")
+    wrong = BillingDifference(kind="invoice", stripe_id=unpaid.stripe_id, field="total")
+    db.session.add(wrong)
+    db.session.commit()
+    return {
+        "plans": plan.id,
+        "subscriptions": row.id,
+        "invoices": unpaid.id,
+        "cases": case.id,
+        "dunning-policy": case.policy_id,
+        "differences": wrong.id,
+    }
+
+
+def billing_paths(keys: dict[str, int]) -> list[str]:
+    """Return the pages of billing beside lists and details."""
+    deeds = {
+        "subscriptions": ("cancel", "change", "discount", "pause"),
+        "invoices": ("retry", "void", "write-off"),
+        "cases": ("exclude", "pause", "try-now", "write-off"),
+        "dunning-policy": ("simulate",),
+    }
+    paths = [
+        f"/admin/{room}/{deed}/?id={keys[room]}" for room, names in deeds.items() for deed in names
+    ]
+    return [
+        *paths,
+        "/admin/billing-settings/",
+        "/admin/billing-events/",
+        "/admin/dunning-policy/new/",
+    ]
+
+
 @pytest.fixture
 def pages(app: Flask, owner: FlaskClient, session: Session) -> dict[str, str]:
     product, order = make_product(), make_order()
@@ -91,7 +151,7 @@ def pages(app: Flask, owner: FlaskClient, session: Session) -> dict[str, str]:
     browser_of(app, alice.user)
     add_visit()
     session.commit()
-    post = add_post(session)
+    post, billing = add_post(session), add_billing()
     entry = session.scalars(select(AuditEntry.id)).first()
     keys = {
         "orders": order.id,
@@ -112,8 +172,10 @@ def pages(app: Flask, owner: FlaskClient, session: Session) -> dict[str, str]:
         "staff": viewer.id,
         "audit": entry,
         **post,
+        **billing,
     }
-    paths = ["/admin/", "/admin/shop/", "/admin/visits/", "/admin/staff/roles/"]
+    paths = billing_paths(billing)
+    paths += ["/admin/", "/admin/shop/", "/admin/visits/", "/admin/staff/roles/"]
     paths += ["/admin/email-settings/", f"/admin/emails/details/?id={mail_out.id}"]
     paths += ["/admin/emails/new/", "/admin/sequences/new/"]
     paths += [f"/admin/sequences/{page}/?id={sequence.id}" for page in ("edit", "people")]

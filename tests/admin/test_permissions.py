@@ -47,6 +47,18 @@ PAGES = {
     "/admin/email-settings/": EVERYBODY,
     "/admin/visits/": EVERYBODY,
     "/admin/ads/": EVERYBODY,
+    "/admin/subscriptions/": FROM_STAFF,
+    "/admin/invoices/": FROM_STAFF,
+    "/admin/cases/": FROM_STAFF,
+    "/admin/plans/": EVERYBODY,
+    "/admin/dunning-policy/": EVERYBODY,
+    "/admin/numbers/": EVERYBODY,
+    "/admin/numbers/rows/": EVERYBODY,
+    "/admin/numbers/rows.csv": EVERYBODY,
+    "/admin/numbers/figures.json": EVERYBODY,
+    "/admin/billing-events/": FROM_STAFF,
+    "/admin/differences/": EVERYBODY,
+    "/admin/billing-settings/": EVERYBODY,
     "/admin/jobs/": EVERYBODY,
     "/admin/events/": EVERYBODY,
     "/admin/mails/": EVERYBODY,
@@ -138,6 +150,36 @@ POSTS = {
     "/admin/senders/edit/?id=1": FROM_ADMIN,
     "/admin/senders/make-default/": FROM_ADMIN,
     "/admin/senders/domain-limit/": FROM_ADMIN,
+    "/admin/subscriptions/cancel/?id=1": FROM_MANAGER,
+    "/admin/subscriptions/change/?id=1": FROM_MANAGER,
+    "/admin/subscriptions/discount/?id=1": FROM_MANAGER,
+    "/admin/subscriptions/fetch/": FROM_MANAGER,
+    "/admin/subscriptions/pause/?id=1": FROM_MANAGER,
+    "/admin/subscriptions/resume/": FROM_MANAGER,
+    "/admin/subscriptions/unpause/": FROM_MANAGER,
+    "/admin/invoices/fetch/": FROM_MANAGER,
+    "/admin/invoices/refund/?id=1": FROM_MANAGER,
+    "/admin/invoices/retry/?id=1": FROM_MANAGER,
+    "/admin/invoices/void/?id=1": FROM_MANAGER,
+    "/admin/invoices/write-off/?id=1": FROM_MANAGER,
+    "/admin/cases/exclude/?id=1": FROM_MANAGER,
+    "/admin/cases/include/": FROM_MANAGER,
+    "/admin/cases/pause/?id=1": FROM_MANAGER,
+    "/admin/cases/try-now/?id=1": FROM_MANAGER,
+    "/admin/cases/unpause/": FROM_MANAGER,
+    "/admin/cases/write-off/?id=1": FROM_MANAGER,
+    "/admin/plans/new/": FROM_MANAGER,
+    "/admin/plans/edit/?id=1": FROM_MANAGER,
+    "/admin/plans/mend-stripe/": FROM_MANAGER,
+    "/admin/plans/publish/": FROM_MANAGER,
+    "/admin/plans/retire/": FROM_MANAGER,
+    "/admin/plans/set-price/": FROM_MANAGER,
+    "/admin/plans/take-stripes/": FROM_MANAGER,
+    "/admin/plans/withdraw-price/": FROM_MANAGER,
+    "/admin/dunning-policy/new/": FROM_MANAGER,
+    "/admin/billing-events/run-again/": FROM_MANAGER,
+    "/admin/differences/repair/": FROM_MANAGER,
+    "/admin/billing-settings/": FROM_ADMIN,
     "/admin/jobs/run-again/": FROM_MANAGER,
     "/admin/events/run-again/": FROM_MANAGER,
     "/admin/mails/send-again/": FROM_STAFF,
@@ -212,7 +254,7 @@ def test_the_menu_leads_where_the_role_may_go(enter: Enter, role: Role) -> None:
 
 def test_every_page_of_the_back_office_is_in_this_file(app: Flask) -> None:
     parts = {"details", "new", "edit", "export/<export_type>", "ajax/lookup", "variant"}
-    parts |= {"progress", "people", "map"}
+    parts |= {"progress", "people", "map", "preview", "simulate"}
     known = {path.partition("?")[0] for path in [*PAGES, *POSTS]}
     known |= {f"/admin/{room}/{part}/" for room in ROOMS for part in parts}
     known |= {rule for rule in admin_rules(app, "GET") if "/static/" in rule}
@@ -242,7 +284,7 @@ def test_flask_admins_own_doors_are_shut_to_everybody(app: Flask, owner: FlaskCl
     assert len(own) > 10
     for path in own:
         assert (path, owner.post(path, data={"id": "1"}).status_code) == (path, 404)
-    for room in set(ROOMS) - {"shop", "visits", "email-settings"}:
+    for room in set(ROOMS) - {"shop", "visits", "email-settings", "billing-settings"}:
         assert owner.get(f"/admin/{room}/ajax/lookup/?name=x").status_code == 404
         assert owner.get(f"/admin/{room}/export/csv/").status_code == 404
     assert owner.get("/admin/static/vendor/jquery.min.js").status_code == 404

@@ -1,6 +1,7 @@
 """Terms of use: drafted, read as people will, published for good."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from flask.testing import FlaskClient
@@ -90,8 +91,8 @@ def test_the_list_tells_what_is_in_force_and_how_many_agreed(
     owner: FlaskClient, session: Session
 ) -> None:
     now = clock.now()
-    old = TermsOfUse(version="1", body="x", published_at=now.replace(year=2020))
-    new = TermsOfUse(version="2", body="x", published_at=now.replace(year=2021))
+    old = TermsOfUse(version="1", body="x", published_at=now - timedelta(days=700))
+    new = TermsOfUse(version="2", body="x", published_at=now - timedelta(days=350))
     session.add_all([old, new, TermsOfUse(version="3", body="x")])
     for name in ("alice", "bob"):
         make_user(f"{name}@example.com")

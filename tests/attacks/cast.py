@@ -9,6 +9,13 @@ from flask import Flask
 from sqlalchemy import select, text
 
 from tests.attacks.intruder import Intruder
+from tests.factories.billing import (
+    make_customer,
+    make_entitlement,
+    make_invoice,
+    make_plan,
+    make_subscription,
+)
 from tests.factories.people import PASSWORD, make_user, passkey_of
 from webapp.accounts.models import (
     Address,
@@ -31,6 +38,7 @@ from webapp.accounts.models import (
     User,
 )
 from webapp.accounts.services.sessions import open_session
+from webapp.billing.models import BillingCheckout, BillingCustomer, CheckoutPurpose, CheckoutState
 from webapp.core import clock
 from webapp.core.audit import SYSTEM, Actor, record
 from webapp.core.db import Base, db
@@ -126,11 +134,12 @@ def own_things(user_id: uuid.UUID) -> dict[str, list[object]]:
     add(*account_things(user_id, member.id))
     order = add_order(member.id)
     add(*traces(user_id, member.id))
+    customer = subscribe(user_id)
     user = db.session.get_one(User, user_id)
     open_session(user, LoginMethod.PASSWORD, Actor(ActorKind.MEMBER, user_id, "", CANARY))
     record(SYSTEM, f"{CANARY}.seen", f"user:{user_id}", user_id=user_id)
     db.session.commit()
-    return collect_ids(user_id, member.id, order)
+    return collect_ids(user_id, member.id, order, customer)
 
 
 def add(*rows: Base) -> None:
@@ -206,6 +215,27 @@ def add_order(member_id: int) -> Order:
     return order
 
 
+def subscribe(user_id: uuid.UUID) -> BillingCustomer:
+    """Let alice pay for a plan of the shop's; an invoice of hers is paid."""
+    user = db.session.get_one(User, user_id)
+    customer = make_customer(user, stripe_customer_id=f"cus_{CANARY}")
+    subscription = make_subscription(customer, make_plan(), stripe_id=f"sub_{CANARY}")
+    make_entitlement(user, subscription)
+    make_invoice(customer, subscription, number=f"{CANARY}-0001", stripe_id=f"in_{CANARY}")
+    add(
+        BillingCheckout(
+            customer_id=customer.id,
+            purpose=CheckoutPurpose.SETUP,
+            idempotency_key=f"{CANARY}-card",
+            stripe_session_id=f"cs_setup_{CANARY}",
+            state=CheckoutState.COMPLETE,
+            expires_at=clock.now(),
+            finished_at=clock.now(),
+        )
+    )
+    return customer
+
+
 def traces(user_id: uuid.UUID, member_id: int) -> list[Base]:
     prospect = Prospect(
         email=f"{CANARY}@example.com",
@@ -240,11 +270,14 @@ def traces(user_id: uuid.UUID, member_id: int) -> list[Base]:
     ]
 
 
-def collect_ids(user_id: uuid.UUID, member_id: int, order: Order) -> dict[str, list[object]]:
+def collect_ids(
+    user_id: uuid.UUID, member_id: int, order: Order, customer: BillingCustomer
+) -> dict[str, list[object]]:
     """Return the keys of alice's rows by table, and her order's number."""
     ids: dict[str, list[object]] = {"user": [user_id], "member": [member_id], "order": [order.id]}
     ids["number"] = [order.number]
-    owners = {"user_id": user_id, "member_id": member_id, "order_id": order.id}
+    owners: dict[str, object] = {"user_id": user_id, "member_id": member_id}
+    owners |= {"order_id": order.id, "customer_id": customer.id}
     for mapper in Base.registry.mappers:
         model = cast(Any, mapper.class_)
         for column, owner in owners.items():

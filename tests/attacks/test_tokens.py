@@ -15,10 +15,14 @@ from tests.attacks.intruder import Intruder
 from tests.attacks.picture import TRACES, changed, picture
 from tests.attacks.routes import Route, open_routes, shares
 from tests.attacks.test_host_header import mails, run_all_but_deliveries
+from tests.factories.billing import make_customer
 from webapp.accounts.models import DataExport, EmailChange, User
 from webapp.accounts.services.exporting import token_of
 from webapp.accounts.services.resetting import _reset_link
 from webapp.accounts.services.verifying import verification_link
+from webapp.billing.models import Channel
+from webapp.billing.queries.home import find_customer
+from webapp.billing.services.dunning.links import make as make_card_link
 from webapp.core.db import db
 from webapp.core.fork import Fork
 from webapp.core.signing import sign
@@ -41,6 +45,8 @@ TAKES = {
     "accounts.download_copy": "export",
     "campaigns.join_question": "newsletter",
     "campaigns.join_confirm": "newsletter",
+    "billing.card": "card-link",
+    "billing.open_card": "card-link",
 }
 NEW = "Louder-Harbour-43"
 
@@ -103,7 +109,16 @@ def good_tokens(cast: Cast) -> dict[str, str]:
         "download": sign("download", download.id),
         "cart": sign("cart", str(cast.people["alice"])),
         "newsletter": sign("newsletter", {"mail": invited(ALICE), "name": ""}),
+        "card-link": card_link(alice),
     }
+
+
+def card_link(user: User) -> str:
+    """Return the token of a link to somebody's card, as a mail about an unpaid invoice has it."""
+    customer = find_customer(user.id) or make_customer(user)
+    link = make_card_link(customer.id, Channel.MAIL)
+    db.session.commit()
+    return link.rpartition("/")[2]
 
 
 def invited(address: str) -> str:

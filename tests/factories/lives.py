@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from jobs.payments import drain_events
+from tests.factories.billing import make_customer, make_invoice, make_plan, make_subscription
 from tests.factories.campaigns import write_to
 from tests.factories.catalog import make_sku
 from tests.factories.people import PASSWORD, make_user
@@ -31,6 +32,7 @@ from webapp.accounts.models import (
 )
 from webapp.accounts.services.contact import Inquiry, receive
 from webapp.accounts.services.exporting import ask_for_copy
+from webapp.billing.models import Plan, SubscriptionStatus
 from webapp.campaigns.models import ClientEvent, ClientEventKind
 from webapp.campaigns.services.events import Happening, hold
 from webapp.core import clock
@@ -145,6 +147,7 @@ class Life:
         self.log_in()
         self.furnish()
         self.buy()
+        self.subscribe()
         self.look_around()
         self.write()
         self.read()
@@ -283,6 +286,13 @@ class Life:
         db.session.commit()
         self.run_jobs()
         return order
+
+    def subscribe(self) -> None:
+        """To what they left again, after a month that was paid."""
+        customer = make_customer(self.user)
+        plan = db.session.scalars(select(Plan)).first() or make_plan()
+        left = make_subscription(customer, plan, status=SubscriptionStatus.CANCELED)
+        make_invoice(customer, left)
 
     def look_around(self) -> None:
         """Events in Postgres, and some that wait in Redis; one from before they logged in."""

@@ -80,7 +80,7 @@ class StripeDesk:
     def events(self, *types: str) -> list[dict[str, Any]]:
         """Return the events so far, oldest first, as the JSON that Stripe sends."""
         found = self.client.v1.events.list({"limit": 100}).data
-        plain = [event.to_dict() for event in found]
+        plain = [event.to_dict(for_json=True) for event in found]
         return [event for event in reversed(plain) if not types or event["type"] in types]
 
     def deliver(self, client: FlaskClient, *types: str) -> list[int]:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from redis import Redis
 
 from sandbox.ports import free_port
+from webapp.core.clock import write_offset
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -34,6 +36,8 @@ CALL = """
 INSERT INTO job (path, args, queue, state, attempts, max_attempts, run_at, deadline_at, created_at)
 VALUES (%s, '[]', 'critical', 'queued', 0, 8, now(), now(), now())
 """
+# A page is waited for as long as a mail: the demo shares its cores with every other test.
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 # What a payment at Stripe asks for.
 PAYING = {
     "phone": "+12025550123",
@@ -58,6 +62,28 @@ class Demo:
     @property
     def web(self) -> str:
         return str(self.ready["web"])
+
+    @property
+    def clock_file(self) -> Path:
+        return clock_file(self.state)
+
+    def go_to(self, moment: datetime) -> None:
+        """Move the shop's clock, then Stripe's; return once Stripe has told all that happened."""
+        write_offset(self.clock_file, moment - datetime.now(UTC))
+        self.control("clock", now=moment.timestamp())
+        assert self.control("deliveries/wait", timeout=PATIENCE_SECONDS)["idle"]
+
+    def come_back(self) -> None:
+        """Set both clocks right again."""
+        write_offset(self.clock_file, timedelta())
+        self.control("clock", reset=True)
+
+    def control(self, path: str, **body: object) -> dict[str, Any]:
+        """Ask Stripe's stand-in for what no Stripe offers."""
+        answer = requests.post(f"{self.ready['stripe']}/_sandbox/{path}", json=body, timeout=60)
+        assert answer.ok, answer.text
+        told: dict[str, Any] = answer.json()
+        return told
 
     def mails(self, to: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = requests.get(
@@ -102,7 +128,7 @@ class Demo:
         return subprocess.run(
             [sys.executable, "-m", "flask", "--app", "wsgi", *command],
             cwd=ROOT,
-            env=os.environ | plain,
+            env=os.environ | plain | {"CLOCK_OFFSET_FILE": str(self.clock_file)},
             capture_output=True,
             text=True,
             timeout=120,
@@ -110,15 +136,21 @@ class Demo:
         )
 
 
+def clock_file(state: Path) -> Path:
+    """Return the file that says how far ahead of the real time the shop's processes are."""
+    return state / "clock-offset"
+
+
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """The whole business on a fresh state, as ``./dev demo`` starts it."""
     state = tmp_path_factory.mktemp("demo")
     ready = state / "ready.json"
+    settings = os.environ | {"CLOCK_OFFSET_FILE": str(clock_file(state / "state"))}
     command = [sys.executable, "-m", "sandbox.demo", "--state", str(state / "state")]
     command += ["--port", str(free_port(None)), "--ready", str(ready)]
     with (state / "output.txt").open("w") as output:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
+        process = subprocess.Popen(command, cwd=ROOT, env=settings, stdout=output, stderr=output)
     try:
         deadline = time.monotonic() + START_SECONDS
         while not ready.exists():
