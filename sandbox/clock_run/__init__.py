@@ -1,0 +1,1 @@
+"""Months of subscriptions in minutes: real processes, made-up customers, and what must hold."""
