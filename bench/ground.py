@@ -27,7 +27,8 @@ from sandbox.seed import DATA
 
 TEMPLATE = "bench_template"
 WEBHOOK_SECRET = "whsec_bench"
-STRIPE_KEY = "sk_test_bench_0123456789"
+# As long as Stripe's own: others check the form.
+STRIPE_KEY = "sk_test_bench0123456789bench0123456789"
 CATALOGUES = ("shopify-apparel.csv", "shopify-jewelery.csv")
 START_SECONDS = 90
 STOCK = 1_000_000
@@ -72,10 +73,10 @@ class Ground:
         site = Site(self, TEMPLATE)
         with site.app() as app:
             create = ["--title", "Bench", "--email", "hello@bench.example"]
-            _command(app, "fork", "create", TEMPLATE, *create)
+            run_command(app, "fork", "create", TEMPLATE, *create)
             for name in CATALOGUES:
-                _command(app, "catalog", "import", str(DATA / name))
-            _command(app, "shop", "seed-shipping")
+                run_command(app, "catalog", "import", str(DATA / name))
+            run_command(app, "shop", "seed-shipping")
         with self.postgres.connect(TEMPLATE) as connection:
             connection.execute("UPDATE sku_inventory SET tracked = true, on_hand = %s", (STOCK,))
             connection.execute("VACUUM ANALYZE")
@@ -85,6 +86,16 @@ class Ground:
         database = f"bench_{name}"
         self.postgres.create_database(database, template=TEMPLATE)
         return Site(self, database)
+
+    def copy_site(self, original: "Site", name: str) -> "Site":
+        """Return a shop like ``original``, in place of an earlier copy of that name."""
+        self.copy_database(original.database, name)
+        return Site(self, name, original.changes)
+
+    def copy_database(self, original: str, name: str) -> None:
+        if name in self.postgres.database_names():
+            self.postgres.drop_database(name)
+        self.postgres.create_database(name, template=original)
 
     def start_stripe(self) -> None:
         """Start the Stripe sandbox; it sends no webhooks by itself, a bench delivers them."""
@@ -96,11 +107,17 @@ class Ground:
         self.wait(child, lambda: answers(port))
         self.stripe_url = f"http://{HOST}:{port}"
 
-    def spawn(self, name: str, command: list[str], env: dict[str, str] | None = None) -> Child:
-        """Start a Python process of the project that ends with this one."""
+    def spawn(
+        self,
+        name: str,
+        command: list[str],
+        env: dict[str, str] | None = None,
+        python: str = sys.executable,
+    ) -> Child:
+        """Start a Python process of the project, or of a rival's, that ends with this one."""
         child = spawn(
             name,
-            [sys.executable, *command],
+            [python, *command],
             log=self.folder / "logs" / f"{name}.log",
             env=env,
             cwd=ROOT,
@@ -188,7 +205,7 @@ class Site:
         child = self.ground.spawn(f"web-{self.database}", [*command, *options], env)
         url = f"http://{HOST}:{port}"
         try:
-            self.ground.wait(child, lambda: _workers_answer(url, count))
+            self.ground.wait(child, lambda: workers_answer(url, count))
             yield url
         finally:
             self.ground.end(child)
@@ -196,19 +213,27 @@ class Site:
     @contextlib.contextmanager
     def workers(self, count: int) -> Iterator[None]:
         """Run ``count`` workers and the clock, as the Procfile does."""
+        with self.workers_alone(count):
+            env = self.environment()
+            clock = self.ground.spawn(f"clock-{self.database}", ["-m", "flask", "clock"], env)
+            try:
+                self.ground.wait(clock, lambda: clock_is_ready(self.url))
+                yield
+            finally:
+                self.ground.end(clock)
+
+    @contextlib.contextmanager
+    def workers_alone(self, count: int) -> Iterator[None]:
+        """Run ``count`` workers where no clock calls them away for what it has to catch up with."""
         env = self.environment()
         started: list[Child] = []
         try:
             for number in range(count):
                 name = f"worker-{self.database}-{number}"
                 started.append(self.ground.spawn(name, ["-m", "flask", "worker"], env))
-            started.append(
-                self.ground.spawn(f"clock-{self.database}", ["-m", "flask", "clock"], env)
-            )
-            for child in started[:-1]:
+            for child in started:
                 is_ready = partial(worker_is_ready, env["REDIS_URL"], child.pid)
                 self.ground.wait(child, is_ready)
-            self.ground.wait(started[-1], lambda: clock_is_ready(self.url))
             yield
         finally:
             for child in started:
@@ -219,14 +244,15 @@ class Site:
         return self.ground.postgres.url(self.database)
 
 
-def _command(app: Flask, *arguments: str) -> None:
+def run_command(app: Flask, *arguments: str) -> None:
+    """Call one of the shop's commands, as a founder would. Raises SandboxError."""
     done = app.test_cli_runner().invoke(args=list(arguments))
     if done.exit_code != 0:
         raise SandboxError(f"flask {' '.join(arguments[:2])} failed:\n{done.output}")
 
 
-def _workers_answer(url: str, count: int) -> bool:
-    """Whether ``count`` worker processes are up: asked often and at once, each answers some."""
+def workers_answer(url: str, count: int) -> bool:
+    """Say whether ``count`` worker processes are up: asked often and at once, each answers some."""
     seen: set[str] = set()
 
     def ask() -> None:

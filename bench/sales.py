@@ -101,10 +101,10 @@ def multiply(event: dict[str, Any], count: int) -> list[bytes]:
     return [pattern.replace(str(event["id"]), each).encode() for each in ids]
 
 
-def sign(bodies: Sequence[bytes]) -> list[tuple[str, dict[str, str], bytes]]:
+def sign(bodies: Sequence[bytes], path: str = PATH) -> list[tuple[str, dict[str, str], bytes]]:
     """Return webhook requests as Stripe sends them, signed now: they are good for five minutes."""
     stamp = int(time.time())
-    return [(PATH, _headers(body, stamp), body) for body in bodies]
+    return [(path, _headers(body, stamp), body) for body in bodies]
 
 
 def _headers(body: bytes, stamp: int) -> dict[str, str]:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from statistics import median
+from typing import Any
 from urllib.parse import urlsplit
 
 from sandbox.processes import SandboxError
@@ -81,6 +83,24 @@ def send_all(url: str, requests: Path, seconds: int, connections: int = CONNECTI
     return _measure([*command, str(requests)], seconds, url)
 
 
+def send_counting(
+    url: str, requests: Path, seconds: int, connections: int = CONNECTIONS
+) -> tuple[Load, int]:
+    """Send each of the prepared requests once; returns also how many were refused or broke off."""
+    command = [sys.executable, str(SCRIPTS / "client.py"), url, str(connections), str(seconds)]
+    found = _run([*command, str(requests)], seconds, url)
+    return _load(found), int(found["failed"])
+
+
+def together(loads: Sequence[Load]) -> Load:
+    """Return slices of load as one; its percentiles are those of the slice in the middle."""
+    return Load(
+        sum(load.requests for load in loads),
+        sum(load.seconds for load in loads),
+        *(median(getattr(load, part) for load in loads) for part in ("p50", "p95", "p99")),
+    )
+
+
 def write_requests(
     target: Path, url: str, posts: Sequence[tuple[str, dict[str, str], bytes]]
 ) -> None:
@@ -99,6 +119,16 @@ def write_requests(
 
 
 def _measure(command: list[str], seconds: int, url: str) -> Load:
+    found = _run(command, seconds, url)
+    if found["failed"]:
+        raise SandboxError(
+            f"{found['failed']} of {found['requests']} requests to {url} failed:"
+            f" {json.dumps(found['errors'])}"
+        )
+    return _load(found)
+
+
+def _run(command: list[str], seconds: int, url: str) -> dict[str, Any]:
     limit = seconds + GRACE_SECONDS
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=limit)
@@ -107,10 +137,9 @@ def _measure(command: list[str], seconds: int, url: str) -> Load:
     lines = done.stdout.strip().splitlines()
     if done.returncode != 0 or not lines or not lines[-1].startswith("{"):
         raise SandboxError(f"The load on {url} failed:\n{done.stdout[-500:]}{done.stderr[-2000:]}")
-    found = json.loads(lines[-1])
-    if found["failed"]:
-        raise SandboxError(
-            f"{found['failed']} of {found['requests']} requests to {url} failed:"
-            f" {json.dumps(found['errors'])}"
-        )
+    found: dict[str, Any] = json.loads(lines[-1])
+    return found
+
+
+def _load(found: dict[str, Any]) -> Load:
     return Load(found["requests"], found["seconds"], found["p50"], found["p95"], found["p99"])
