@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from jobs.privacy import erase_due
@@ -16,7 +16,7 @@ from webapp.accounts.services.closing import GRACE, close_account, keep_account
 from webapp.core import clock
 from webapp.core.audit import SYSTEM
 from webapp.core.db import db
-from webapp.core.models import AuditEntry
+from webapp.core.models import AuditEntry, Shop
 from webapp.messaging.models import Mail
 
 CLOSE = "/account/data/close"
@@ -106,6 +106,8 @@ def test_an_open_browser_found_by_somebody_is_not_enough(
 def test_within_the_grace_one_can_log_in_and_keep_it(
     app: Flask, client: FlaskClient, session: Session, browser: FlaskClient, alice: User
 ) -> None:
+    session.execute(update(Shop).values(has_plans=True))
+    session.commit()
     browser.post(CLOSE, data={"confirmation": "delete"})
     again = app.test_client()
     answer = again.post("/login", data={"email": alice.email, "password": PASSWORD})
@@ -119,6 +121,8 @@ def test_within_the_grace_one_can_log_in_and_keep_it(
     session.refresh(alice)
     assert (alice.closed_at, alice.erase_after, alice.active) == (None, None, True)
     assert mails() == ["account_closing", "account_kept"]
+    told = session.scalars(select(Mail.text).where(Mail.kind == "account_kept")).one()
+    assert "A subscription that was set to end when you closed it still is" in told
     assert actions(alice)[-1] == "account.kept"
     with clock.frozen(clock.now() + timedelta(days=30)):
         erase_due()

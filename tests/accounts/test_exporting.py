@@ -40,6 +40,7 @@ CHAPTERS = {
     *("terms", "activity", "events", "contact_messages", "notes", "carts"),
     *("newsletters", "opens_and_clicks", "unsubscribes", "follow_ups", "tags", "tracking"),
     *("suppressions", "bounces"),
+    *("billing", "subscriptions", "invoices"),
 }
 
 

@@ -181,40 +181,6 @@ def test_a_lie_while_adding_is_refused_with_a_sentence(
     assert session.scalars(select(Passkey)).all() == []
 
 
-def test_a_challenge_is_answered_once(app: Flask, browser: FlaskClient) -> None:
-    key = Authenticator()
-    add(browser, key)
-    visitor = app.test_client()
-    asked = options(visitor, "/login/passkey/options")
-    cookie = visitor.get_cookie(app.config["SESSION_COOKIE_NAME"])
-    assert cookie is not None
-    assert answer_login(visitor, key, asked).status_code == 200
-    assert answer_login(visitor, key, asked).status_code == 401
-    replaying = app.test_client()
-    replaying.set_cookie(cookie.key, cookie.value)
-    answer = answer_login(replaying, key, asked)
-    assert answer.get_json()["error"]["code"] == "passkey_expired"
-
-
-def test_a_challenge_waits_five_minutes(app: Flask, browser: FlaskClient) -> None:
-    key = Authenticator()
-    add(browser, key)
-    visitor = app.test_client()
-    asked = options(visitor, "/login/passkey/options")
-    with clock.frozen(clock.now() + timedelta(minutes=5)):
-        answer = answer_login(visitor, key, asked)
-    assert answer.get_json()["error"]["message"] == "That took too long. Please try again."
-
-
-def test_a_challenge_is_for_one_browser_and_one_purpose(app: Flask, browser: FlaskClient) -> None:
-    key = Authenticator()
-    add(browser, key)
-    asked = options(app.test_client(), "/login/passkey/options")
-    assert answer_login(app.test_client(), key, asked).status_code == 401
-    for_proof = options(browser, "/account/prove/passkey/options")
-    assert answer_login(browser, key, for_proof).status_code == 401
-
-
 def test_a_cloned_key_is_noticed_by_its_count(app: Flask, browser: FlaskClient) -> None:
     key = Authenticator(count=1)
     add(browser, key)

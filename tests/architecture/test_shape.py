@@ -15,7 +15,7 @@ from jobs.schedule import SCHEDULE
 from webapp.core.db import Base
 from webapp.core.forks import MIGRATIONS
 from webapp.core.queue import Queue, resolve
-from webapp.payments.services import HANDLED
+from webapp.payments.services import PAID
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -90,7 +90,7 @@ def test_every_enqueued_path_is_a_job(app: Flask) -> None:
 def test_every_handled_event_type_has_a_handler() -> None:
     from jobs.payments import HANDLERS
 
-    assert set(HANDLERS) == HANDLED
+    assert set(HANDLERS) == PAID
 
 
 def test_workers_listen_to_every_queue() -> None:

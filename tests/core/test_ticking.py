@@ -16,7 +16,6 @@ def test_a_tick_that_failed_does_not_end_the_clock(
 ) -> None:
     handlers: dict[int, Callable[..., None]] = {}
     monkeypatch.setattr(signal, "signal", handlers.__setitem__)
-    monkeypatch.setattr(jobs.clock, "TICK_SECONDS", 0)
     monkeypatch.setattr(jobs.clock, "REST_SECONDS", 0)
     monkeypatch.setattr(jobs.clock, "leadership", lambda _: nullcontext(db.session.connection()))
     ticks: list[float] = []

@@ -14,9 +14,12 @@ from webapp.core.db import db
 from webapp.core.errors import DomainError, Unprocessable
 from webapp.core.redis import redis_client
 from webapp.core.state import bind, current_fork
+from webapp.payments.errors import StripeUnavailable
 from webapp.payments.models import EventState, StripeEvent
 from webapp.payments.services import (
     MAX_ATTEMPTS,
+    MAX_ATTEMPTS_WITHOUT_STRIPE,
+    PAID,
     claim_events,
     finish_event,
     postpone_event,
@@ -150,8 +153,8 @@ def test_a_visitor_gets_nothing_from_a_get(client: FlaskClient) -> None:
 
 def test_claimed_events_are_not_claimed_again(client: FlaskClient) -> None:
     deliver(client, make_event())
-    assert [event.id for event in claim_events(10)] == ["evt_1"]
-    assert claim_events(10) == []
+    assert [event.id for event in claim_events(PAID, 10)] == ["evt_1"]
+    assert claim_events(PAID, 10) == []
 
 
 def test_an_event_that_keeps_failing_is_parked_and_can_be_replayed(client: FlaskClient) -> None:
@@ -163,7 +166,16 @@ def test_an_event_that_keeps_failing_is_parked_and_can_be_replayed(client: Flask
     assert (parked.state, parked.error) == (EventState.PARKED, "DomainError: Stripe is on fire.")
     replay_event("evt_1")
     assert get("evt_1").state is EventState.PENDING
-    assert [event.id for event in claim_events(10)] == ["evt_1"]
+    assert [event.id for event in claim_events(PAID, 10)] == ["evt_1"]
+
+
+def test_an_event_waits_for_days_for_stripe_to_be_back(client: FlaskClient) -> None:
+    deliver(client, make_event())
+    away = StripeUnavailable("Stripe did not answer.")
+    postpone_event("evt_1", MAX_ATTEMPTS, away)
+    assert get("evt_1").state is EventState.PENDING
+    postpone_event("evt_1", MAX_ATTEMPTS_WITHOUT_STRIPE, away)
+    assert get("evt_1").state is EventState.PARKED
 
 
 def test_a_hopeless_event_is_parked_at_once(client: FlaskClient) -> None:

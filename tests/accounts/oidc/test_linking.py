@@ -229,7 +229,7 @@ def test_the_last_way_in_stays(
     visit(browser, google, ALICE)
     unlink(browser, google)
     assert "the last way into your account" in browser.get("/account/security").text
-    assert linked(session) == [("google", "1001")]
+    assert linked(session) == [("google", "alice-1001")]
 
     user = session.scalars(select(User)).one()
     passkey = passkey_of(user.id)

@@ -14,8 +14,8 @@ from tests.accounts.oidc.provider import Manner, OidcProvider, Person
 from webapp.accounts.models import LoginSession, User
 from webapp.core.state import bind
 
-ALICE = Person("alice@example.com", "1001", "Alice Doe")
-BOB = Person("bob@example.com", "1002", "Bob Roe")
+ALICE = Person("alice@example.com", "alice-1001", "Alice Doe")
+BOB = Person("bob@example.com", "bob-1002", "Bob Roe")
 
 
 def switch_on(app: Flask, *providers: OidcProvider) -> None:

@@ -113,7 +113,8 @@ def test_every_question_finds_whom_it_should(session: Session, town: Town) -> No
         assert words in describe(rules), describe(rules)
         assert read_rules(write_rules(rules)) == rules
     asked = {(row[0], row[1]) for row in TABLE}
-    offered = {(each.field, op.name) for each in list_questions() for op in each.ops}
+    here = [each for each in list_questions() if each.theme != "Subscriptions"]
+    offered = {(each.field, op.name) for each in here for op in each.ops}
     assert offered - asked == {
         ("sku", "did_not"),
         ("collection", "did_not"),
