@@ -2,11 +2,12 @@
 
 import base64
 import hashlib
-import json
 import re
 import threading
 from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 from sandbox.stripe import errors, faults, params, resources, routing, wheel
 from sandbox.stripe.expand import expanded
@@ -178,7 +179,7 @@ class Api:
                 "execute a different request."
             )
         attempt.replayed = stored[2]
-        return int(stored[3]), json.loads(stored[4])
+        return int(stored[3]), orjson.loads(stored[4])
 
     def _run(self, attempt: Attempt) -> tuple[int, Json]:
         assert attempt.route is not None

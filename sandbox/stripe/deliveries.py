@@ -7,7 +7,6 @@ delays, disorder, loss and corruption.
 import hashlib
 import hmac
 import http.client
-import json
 import queue
 import random
 import ssl
@@ -17,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
+
+import orjson
 
 from sandbox.stripe.ids import letters
 from sandbox.stripe.store import Json, Row, Store
@@ -232,9 +233,8 @@ class Courier:
         if event is None or endpoint is None or endpoint.deleted:
             self.store.run("UPDATE deliveries SET state='cancelled' WHERE id=?", (id,))
             return None
-        body = json.dumps(
-            {**event.body, "pending_webhooks": self.pending(event_id)}, indent=2, ensure_ascii=False
-        ).encode()
+        told = {**event.body, "pending_webhooks": self.pending(event_id)}
+        body = orjson.dumps(told, option=orjson.OPT_INDENT_2)
         secrets = tuple(
             secret["value"]
             for secret in endpoint.private["secrets"]

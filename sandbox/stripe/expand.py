@@ -1,8 +1,9 @@
 """`expand`: ids replaced by their objects, and properties that only appear when asked for."""
 
-import json
 from collections.abc import Callable
 from typing import Any
+
+import orjson
 
 from sandbox.stripe import errors
 from sandbox.stripe.store import Json
@@ -150,7 +151,7 @@ def expanded(world: World, body: Json, paths: list[str]) -> Json:
 
 def _copied(body: Json) -> Json:
     """A deep copy in a fraction of its time: all there is in it is JSON."""
-    made: Json = json.loads(json.dumps(body))
+    made: Json = orjson.loads(orjson.dumps(body))
     return made
 
 

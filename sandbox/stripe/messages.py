@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sandbox.stripe.store import dumps
+import orjson
 
 
 class Headers(Protocol):
@@ -36,7 +36,7 @@ class Response:
 
     @classmethod
     def json(cls, status: int, value: Any, **headers: str) -> "Response":
-        return cls(status, dumps(value).encode(), headers=headers)
+        return cls(status, orjson.dumps(value), headers=headers)
 
     @classmethod
     def html(cls, status: int, text: str) -> "Response":

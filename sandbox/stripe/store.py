@@ -1,6 +1,5 @@
 """The sandbox's memory: one SQLite file that survives a restart and a `kill -9`."""
 
-import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -8,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 Json = dict[str, Any]
 
@@ -69,7 +70,7 @@ class Window:
 
 
 def dumps(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return orjson.dumps(value).decode()
 
 
 class Store:
@@ -188,7 +189,7 @@ class Store:
         )
         if found is None:
             return None
-        body, private, deleted = json.loads(found[0]), json.loads(found[1]), bool(found[2])
+        body, private, deleted = orjson.loads(found[0]), orjson.loads(found[1]), bool(found[2])
         return Row(account, kind, id, body, private, deleted)
 
     def owner(self, kind: str, id: str) -> str | None:
@@ -224,7 +225,8 @@ class Store:
         rows = rows[: window.limit]
         if order == "ASC":
             rows.reverse()
-        return [Row(account, kind, r[0], json.loads(r[1]), json.loads(r[2])) for r in rows], more
+        read = orjson.loads
+        return [Row(account, kind, r[0], read(r[1]), read(r[2])) for r in rows], more
 
     def _seq(self, account: str, kind: str, id: str) -> int:
         found = self.one(
@@ -238,7 +240,7 @@ class Store:
 
     def setting(self, key: str, default: Any = None) -> Any:
         found = self.one("SELECT value FROM meta WHERE key=?", (key,))
-        return json.loads(found[0]) if found else default
+        return orjson.loads(found[0]) if found else default
 
     def remember(self, key: str, value: Any) -> None:
         self.run("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, dumps(value)))
