@@ -8,6 +8,7 @@ from sqlalchemy import ScalarSelect, bindparam, exists, func, literal_column, se
 
 from webapp.accounts.models import ContactMessage, ContactState
 from webapp.billing.models import BillingDifference, Plan
+from webapp.billing.queries.belated import paid_yet_ended
 from webapp.campaigns.models import Email, EmailRecipient, EmailState, RecipientState
 from webapp.core import clock
 from webapp.core.db import db
@@ -35,6 +36,7 @@ class Attention:
     reports: int
     differences: int
     plans: int
+    belated: int
 
     def by_endpoint(self) -> dict[str, int]:
         return {
@@ -47,6 +49,7 @@ class Attention:
             "admin_reports": self.reports,
             "admin_differences": self.differences,
             "admin_plans": self.plans,
+            "admin_cases": self.belated,
         }
 
 
@@ -77,9 +80,11 @@ _STATEMENT = select(
     _up_to_limit(MailReport.state == literal_column(f"'{ReportState.UNREADABLE}'")),
     _up_to_limit(BillingDifference.repaired_at.is_(None)),
     _up_to_limit(Plan.sync_error.is_not(None) | (Plan.drift != {})),
+    _up_to_limit(paid_yet_ended()),
 )
 
 
 def count_attention() -> Attention:
     lately = clock.now() - LATELY
-    return Attention(*db.session.execute(_STATEMENT, {"lately": lately}).one())
+    counted = db.session.execute(_STATEMENT, {"lately": lately}).one()
+    return Attention(*map(int, counted))

@@ -28,6 +28,7 @@ from webapp.billing.models import (
     DunningCase,
     Invoice,
 )
+from webapp.billing.queries.belated import paid_yet_ended
 from webapp.billing.queries.dunning import cases_with_all
 from webapp.billing.queries.numbers.recovery import risks_at
 from webapp.billing.services.dunning import acting
@@ -41,6 +42,7 @@ CONDITIONS: dict[str, ColumnElement[bool]] = {
     "walled": (DunningCase.state == CaseState.OPEN) & DunningCase.walled_at.is_not(None),
     "paused": (DunningCase.state == CaseState.OPEN) & DunningCase.paused_at.is_not(None),
     "excluded": (DunningCase.state == CaseState.OPEN) & DunningCase.excluded_reason.is_not(None),
+    "belated": paid_yet_ended(),
 }
 
 
@@ -73,6 +75,12 @@ def how_held(row: DunningCase) -> str | None:
     return "paused" if row.paused_at is not None else None
 
 
+def is_belated(row: DunningCase) -> bool:
+    """Whether the money came, and the subscription was ended all the same."""
+    found = select(DunningCase.id).where(DunningCase.id == row.id, CONDITIONS["belated"])
+    return db.session.scalar(found) is not None
+
+
 class Cases(Asking):
     """One row per unpaid invoice that is or was chased."""
 
@@ -101,6 +109,7 @@ class Cases(Asking):
                 ("walled", "Open, behind the wall"),
                 ("paused", "Open, paused"),
                 ("excluded", "Open, excluded"),
+                ("belated", "Paid, yet ended"),
             ],
             _narrow,
         ),
@@ -151,6 +160,7 @@ class Cases(Asking):
         schedule = schedule_of(row)
         return {
             "held": how_held(row),
+            "is_belated": is_belated(row),
             "schedule": schedule.lines,
             "zone": schedule.zone,
             "refusal": words_for(row.decline_code, row.decline_kind),

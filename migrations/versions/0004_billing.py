@@ -60,11 +60,10 @@ def upgrade() -> None:
     sa.CheckConstraint('pause_months BETWEEN 1 AND 12', name=op.f('ck_billing_settings_pause_months')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_billing_settings'))
     )
-    op.create_table('event_sweep',
-    sa.Column('id', sa.BigInteger(), autoincrement=False, nullable=False),
-    sa.Column('swept_until', sa.DateTime(timezone=True), nullable=False),
-    sa.CheckConstraint('id = 1', name=op.f('ck_event_sweep_single_row')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_event_sweep'))
+    op.create_table('list_reading',
+    sa.Column('list', sa.Enum('events', 'invoices', name='stripelist', native_enum=False, create_constraint=True, length=40), nullable=False),
+    sa.Column('read_until', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('list', name=op.f('pk_list_reading'))
     )
     op.create_table('dunning_policy',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -409,6 +408,7 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_dunning_step')),
     sa.UniqueConstraint('case_id', 'key', name=op.f('uq_dunning_step_case_id_key'))
     )
+    op.create_index('ix_dunning_step_end', 'dunning_step', ['at'], unique=False, postgresql_where=sa.text("action = 'end'"))
 
 def downgrade() -> None:
     op.execute("UPDATE mail SET state = 'suppressed' WHERE state = 'withdrawn'")
@@ -416,6 +416,7 @@ def downgrade() -> None:
     op.drop_column("mail", "withdrawn_at")
     op.execute("DROP SEQUENCE sync_ticket")
     op.drop_column('shop', 'has_plans')
+    op.drop_index('ix_dunning_step_end', table_name='dunning_step', postgresql_where=sa.text("action = 'end'"))
     op.drop_table('dunning_step')
     op.drop_index('ix_card_link_expires_at', table_name='card_link')
     op.drop_index('ix_card_link_customer_id', table_name='card_link')
@@ -471,7 +472,7 @@ def downgrade() -> None:
     op.drop_table('plan')
     op.drop_index('uq_dunning_policy_in_force', table_name='dunning_policy', postgresql_where=sa.text('in_force'))
     op.drop_table('dunning_policy')
-    op.drop_table('event_sweep')
+    op.drop_table('list_reading')
     op.drop_table('billing_settings')
     op.drop_table('billing_discount')
     op.drop_index('uq_billing_difference_open', table_name='billing_difference', postgresql_where=sa.text('repaired_at IS NULL'))

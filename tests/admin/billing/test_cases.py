@@ -21,8 +21,19 @@ from tests.factories.billing import (
 )
 from tests.factories.people import make_user
 from tests.factories.subscribing import Subscriber
-from webapp.billing.models import CaseState, DunningCase, InvoiceStatus, StepState
+from webapp.billing.models import (
+    CaseState,
+    DunningCase,
+    InvoiceStatus,
+    OperationKind,
+    OperationState,
+    StepState,
+    SubscriptionStatus,
+)
+from webapp.billing.policy import EndAction
+from webapp.billing.services.operations import ask as ask_for_change
 from webapp.core import clock
+from webapp.core.audit import SYSTEM
 from webapp.core.models import AuditEntry
 
 
@@ -158,3 +169,44 @@ def test_trying_now_recovers_it_and_giving_up_closes_it(
     session.expire_all()
     assert newest.state is CaseState.WRITTEN_OFF
     assert alice.invoices[-1].status is InvoiceStatus.UNCOLLECTIBLE
+
+
+def make_ended(email: str, ended_days_ago: int, paid_days_ago: int) -> DunningCase:
+    """Return a case whose subscription we ended, and whose money came."""
+    now = clock.now()
+    ended, paid = now - timedelta(days=ended_days_ago), now - timedelta(days=paid_days_ago)
+    case = make_case(email, days=ended_days_ago + 14, state=CaseState.LOST, closed_at=ended)
+    assert case.subscription
+    case.subscription.status, case.subscription.ended_at = SubscriptionStatus.CANCELED, ended
+    case.invoice.status, case.invoice.paid_at = InvoiceStatus.PAID, paid
+    case.invoice.amount_paid = case.invoice.amount_due
+    make_step(case, "end:14").cause = EndAction.CANCEL
+    return case
+
+
+def test_who_paid_and_was_ended_all_the_same_waits_for_a_person(
+    owner: FlaskClient, session: Session
+) -> None:
+    ended_while_paying = make_ended("alice@example.com", 2, 2)
+    paid_long_after = make_ended("bob@example.com", 30, 1)
+    make_ended("left.later@example.com", 2, 20)
+    came_back = make_ended("charlie@example.com", 5, 5)
+    given_back = make_ended("dora@example.com", 5, 5)
+    make_subscription(came_back.customer, make_plan("another"))
+    refund = ask_for_change(
+        OperationKind.REFUND, given_back.customer, given_back.invoice.stripe_id, {}, actor=SYSTEM
+    )
+    session.commit()
+
+    found = rows(owner.get("/admin/cases/?state=belated").text)
+    assert found == ["bob@example.com", "alice@example.com"]
+    today = owner.get("/admin/").text
+    assert re.search(r"Paid, yet ended</span>\s*<span class=\"value\">2<", today)
+    for case in (ended_while_paying, paid_long_after):
+        assert "Paid, yet ended." in owner.get(f"/admin/cases/details/?id={case.id}").text
+    settled = owner.get(f"/admin/cases/details/?id={given_back.id}").text
+    assert "Paid, yet ended." not in settled
+
+    refund.state = OperationState.REFUSED
+    session.commit()
+    assert "dora@example.com" in rows(owner.get("/admin/cases/?state=belated").text)

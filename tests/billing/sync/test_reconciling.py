@@ -1,5 +1,6 @@
 """What no webhook told is found all the same: by sweeping events, and by comparing objects."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,8 @@ from jobs.payments import drain_events
 from tests.factories.billing import make_plan
 from tests.factories.sales import StripeDesk
 from tests.factories.subscribing import Subscriber, make_subscriber, put_at_stripe
-from webapp.billing.models import BillingDifference, EventSweep, SubscriptionStatus
+from webapp.billing.models import BillingDifference, InvoiceStatus, StripeList, SubscriptionStatus
+from webapp.billing.services import readings
 from webapp.billing.services.reconciling import PAGE, repair
 from webapp.billing.services.sync import Ref, RefKind, sync_now
 from webapp.core import clock
@@ -60,12 +62,12 @@ def test_a_sweep_begins_where_the_last_one_ended_however_long_ago(
         with pytest.raises(StripeUnavailable):
             sweep_events()
     # What was read is not read again by the next, but for what was listed late.
-    assert db.session.scalars(select(EventSweep.swept_until)).one() == last + timedelta(hours=70)
+    assert readings.find(StripeList.EVENTS) == last + timedelta(hours=70)
     with clock.frozen(last + timedelta(days=20)):
         sweep_events()
         drain_events()
     assert alice.status() is SubscriptionStatus.ACTIVE
-    assert db.session.scalars(select(EventSweep.swept_until)).one() == last + timedelta(days=20)
+    assert readings.find(StripeList.EVENTS) == last + timedelta(days=20)
 
 
 def test_a_list_of_more_events_than_a_statement_takes_is_swept_all_the_same(
@@ -129,3 +131,60 @@ def test_what_agrees_again_is_closed_by_the_next_comparison(alice: Subscriber) -
     db.session.commit()
     reconcile()
     assert open_differences() == []
+
+
+def test_what_is_settled_was_compared_when_it_was_new_and_what_is_not_is_asked_for(
+    alice: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync_now(Ref(RefKind.SUBSCRIPTION, alice.subscribe()))
+    db.session.commit()
+    now, listed, read = clock.now(), gateway.list_invoices, []
+
+    def note_what_is_read(*args: Any, **kwargs: Any) -> Iterator[gateway.StripeInvoice]:
+        for each in listed(*args, **kwargs):
+            read.append(each.id)
+            yield each
+
+    monkeypatch.setattr(gateway, "list_invoices", note_what_is_read)
+    reconcile()
+    paid = alice.invoices[0]
+    assert read == [paid.stripe_id]
+    for day in (10, 20):
+        with clock.frozen(now + timedelta(days=day)):
+            reconcile()
+    # The second began where the first had ended, a little earlier; the third had nothing to read.
+    assert read == [paid.stripe_id] * 2
+
+    # That it was paid is news to us, and no list of what is new or owed names it.
+    paid.status, paid.paid_at = InvoiceStatus.OPEN, None
+    db.session.commit()
+    with clock.frozen(now + timedelta(days=30)):
+        reconcile()
+    assert {each.field for each in open_differences()} == {"status", "paid_at"}
+    assert read == [paid.stripe_id] * 2
+
+    sync_now(Ref(RefKind.INVOICE, paid.stripe_id))
+    db.session.commit()
+    with clock.frozen(now + timedelta(days=40)):
+        reconcile()
+    assert open_differences() == []
+
+
+def test_a_comparison_that_broke_off_is_made_up_for_by_the_next(
+    alice: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = clock.now()
+    reconcile()
+    alice.subscribe()
+    for day in (1, 9):
+        with clock.frozen(now + timedelta(days=day)), monkeypatch.context() as away:
+            away.setattr(gateway, "list_invoices", _be_away)
+            with pytest.raises(StripeUnavailable):
+                reconcile()
+    with clock.frozen(now + timedelta(days=20)):
+        reconcile()
+    assert {each.kind for each in open_differences()} == {"subscription", "invoice"}
+
+
+def _be_away(*_args: object, **_kwargs: object) -> Any:
+    raise StripeUnavailable("Stripe did not answer.")

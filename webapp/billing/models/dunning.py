@@ -130,7 +130,10 @@ class DunningStep(Base):
     """What was done, or missed, in a case. ``key`` is the step's name in the policy ("mail:3")."""
 
     __tablename__ = "dunning_step"
-    __table_args__ = (UniqueConstraint("case_id", "key"),)
+    __table_args__ = (
+        UniqueConstraint("case_id", "key"),
+        Index("ix_dunning_step_end", "at", postgresql_where=text("action = 'end'")),
+    )
 
     id: Mapped[int] = identity()
     case_id: Mapped[int] = mapped_column(ForeignKey("dunning_case.id"))

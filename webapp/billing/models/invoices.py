@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, SmallInteger, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from webapp.billing.models.subscriptions import BillingCustomer, Subscription
@@ -165,14 +165,20 @@ class BillingOperation(Base):
     created_at: Mapped[datetime] = created()
 
 
-class EventSweep(Base):
-    """Up to when Stripe's own list of events was read; the table has at most one row."""
+class StripeList(StrEnum):
+    """What Stripe lists and we read from where we stopped."""
 
-    __tablename__ = "event_sweep"
-    __table_args__ = (CheckConstraint("id = 1", name="single_row"),)
+    EVENTS = "events"
+    INVOICES = "invoices"
 
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, default=1)
-    swept_until: Mapped[datetime]
+
+class ListReading(Base):
+    """Up to when one of Stripe's own lists was read to its end."""
+
+    __tablename__ = "list_reading"
+
+    list: Mapped[StripeList] = mapped_column(primary_key=True)
+    read_until: Mapped[datetime]
 
 
 class BillingDifference(Base):

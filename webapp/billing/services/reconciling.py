@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from itertools import chain
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, union, update
 from sqlalchemy.dialects.postgresql import insert
 
 from webapp.billing.errors import NoSuchDifference
@@ -15,8 +14,10 @@ from webapp.billing.models import (
     BillingDifference,
     Invoice,
     InvoiceStatus,
+    StripeList,
     Subscription,
 )
+from webapp.billing.services import readings
 from webapp.billing.services.sync import Ref, RefKind, sync_now
 from webapp.core import clock
 from webapp.core.db import db
@@ -28,6 +29,10 @@ from webapp.payments.models import EventState, StripeEvent
 PAGE = 500
 # Invoices of two months: a renewal lost longer ago has been missed by its subscriber too.
 REACH = timedelta(days=62)
+# How long before the last comparison the next begins: Stripe lists by when an invoice was made.
+OVERLAP = timedelta(days=3)
+# What may still change; what is paid or void was compared when it was new.
+UNSETTLED = (InvoiceStatus.DRAFT, InvoiceStatus.UNCOLLECTIBLE)
 
 SUBSCRIPTION_FIELDS = (
     *("status", "stripe_price_id", "quantity", "unit_amount", "currency", "current_period_end"),
@@ -45,22 +50,39 @@ Difference = dict[str, Any]
 
 
 def reconcile() -> int:
-    """Compare what lives, is recent or still owed with Stripe's; returns how many fields differ.
+    """Compare what lives, is new or unsettled with Stripe's; returns how many fields differ.
 
-    Commits page by page. What agrees again is closed by itself.
+    New is what was made since the last comparison that came to its end. Commits page by page. What
+    agrees again is closed by itself.
     """
     began = clock.now()
     found = 0
     seen: set[str] = set()
+    since = _new_since(began)
     for subscriptions in pages_of(gateway.list_subscriptions()):
         seen |= {each.id for each in subscriptions}
         found += _note(_differing_subscriptions(subscriptions), [each.id for each in subscriptions])
-    recent = gateway.list_invoices(since=began - REACH)
-    owed = gateway.list_invoices(status=InvoiceStatus.OPEN, before=began - REACH)
-    for invoices in pages_of(chain(recent, owed)):
+    for invoices in pages_of(_list_invoices(since, began)):
         seen |= {each.id for each in invoices}
         found += _note(_differing_invoices(invoices), [each.id for each in invoices])
-    return found + _note_unlisted(seen, began)
+    found += _note_unlisted(seen, since, began)
+    readings.note(StripeList.INVOICES, began)
+    db.session.commit()
+    return found
+
+
+def _new_since(began: datetime) -> datetime:
+    last = readings.find(StripeList.INVOICES)
+    earliest = began - REACH
+    return max(earliest, min(last, began) - OVERLAP) if last else earliest
+
+
+def _list_invoices(since: datetime, began: datetime) -> Iterator[gateway.StripeInvoice]:
+    """Yield what is new, what is owed however old it is, and what else may still change."""
+    yield from gateway.list_invoices(since=since)
+    yield from gateway.list_invoices(status=InvoiceStatus.OPEN, before=since)
+    for status in UNSETTLED:
+        yield from gateway.list_invoices(status=status, since=began - REACH, before=since)
 
 
 def repair(difference_id: int, repaired_by: str) -> None:
@@ -203,16 +225,21 @@ def _awaited(compared: list[str]) -> set[str | None]:
     return set(db.session.scalars(waiting))
 
 
-def _note_unlisted(seen: set[str], began: datetime) -> int:
-    """Ask one by one for what lives with us and Stripe's lists did not name."""
+def _note_unlisted(seen: set[str], since: datetime, began: datetime) -> int:
+    """Ask one by one for what lives or differs with us and Stripe's lists did not name."""
     living = select(Subscription.stripe_id).where(
         Subscription.status.not_in(ENDED), Subscription.created_at < began
     )
-    owed = select(Invoice.stripe_id).where(
-        Invoice.status == InvoiceStatus.OPEN, Invoice.issued_at < began - REACH
+    may_change = or_(
+        Invoice.status == InvoiceStatus.OPEN,
+        Invoice.status.in_(UNSETTLED) & (Invoice.issued_at > began - REACH),
+    )
+    unsettled = select(Invoice.stripe_id).where(may_change, Invoice.issued_at < since)
+    differed = select(BillingDifference.stripe_id).where(
+        BillingDifference.kind == RefKind.INVOICE, BillingDifference.repaired_at.is_(None)
     )
     subscriptions = [id_ for id_ in db.session.scalars(living) if id_ not in seen]
-    invoices = [id_ for id_ in db.session.scalars(owed) if id_ not in seen]
+    invoices = [id_ for id_ in db.session.scalars(union(unsettled, differed)) if id_ not in seen]
     found = 0
     for stripe_id in subscriptions:
         found += _note(_ask_for_subscription(stripe_id), [stripe_id])

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import select
 
-from webapp.billing.models import EventSweep
+from webapp.billing.models import StripeList
+from webapp.billing.services import readings
 from webapp.billing.services.reconciling import pages_of
 from webapp.core import clock
 from webapp.core.db import db
@@ -31,17 +31,17 @@ def sweep_events(overlap: timedelta) -> int:
     list for 30 days. Ends with flushed rows to commit.
     """
     began = clock.now()
-    last = db.session.scalar(select(EventSweep.swept_until)) or began - FIRST_REACH
+    last = readings.find(StripeList.EVENTS) or began - FIRST_REACH
     since = min(last, began) - overlap
     new = 0
     while since + STRETCH < began:
         new += _sweep(since, since + STRETCH)
         since += STRETCH
-        _note_sweep(since)
+        readings.note(StripeList.EVENTS, since)
         db.session.commit()
     # No end for the last: what is listed meanwhile is welcome.
     new += _sweep(since, None)
-    _note_sweep(began)
+    readings.note(StripeList.EVENTS, began)
     return new
 
 
@@ -65,11 +65,3 @@ def _without_known(listed: Iterable[gateway.Event]) -> list[gateway.Event]:
         db.session.commit()
         unknown += [event for event in events if event.id not in known]
     return unknown
-
-
-def _note_sweep(until: datetime) -> None:
-    statement = insert(EventSweep).values(id=1, swept_until=until)
-    latest = func.greatest(EventSweep.swept_until, statement.excluded.swept_until)
-    db.session.execute(
-        statement.on_conflict_do_update(index_elements=["id"], set_={"swept_until": latest})
-    )

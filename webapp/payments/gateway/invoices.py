@@ -92,15 +92,10 @@ def get_invoice(invoice_id: str) -> StripeInvoice:
 
 
 def list_invoices(
-    customer_id: str | None = None,
-    status: str | None = None,
-    since: datetime | None = None,
-    before: datetime | None = None,
+    status: str | None = None, since: datetime | None = None, before: datetime | None = None
 ) -> Iterator[StripeInvoice]:
     """Yield invoices made ``since`` a moment and ``before`` another, newest first, page by page."""
     params: dict[str, Any] = {"expand": ["data.payments"]}
-    if customer_id:
-        params["customer"] = customer_id
     if status:
         params["status"] = status
     bounds = {"gte": since, "lt": before}
