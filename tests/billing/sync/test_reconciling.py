@@ -170,6 +170,22 @@ def test_what_is_settled_was_compared_when_it_was_new_and_what_is_not_is_asked_f
     assert open_differences() == []
 
 
+def test_an_end_that_nobody_told_us_of_is_a_difference(alice: Subscriber) -> None:
+    id_ = alice.subscribe()
+    sync_now(Ref(RefKind.SUBSCRIPTION, id_))
+    db.session.commit()
+    alice.desk.client.v1.subscriptions.cancel(id_)
+    reconcile()
+    assert ("status", "active", "canceled") in {
+        (each.field, each.ours, each.theirs) for each in open_differences()
+    }
+    # Stripe lists it no more; that it agrees again is seen all the same.
+    sync_now(Ref(RefKind.SUBSCRIPTION, id_))
+    db.session.commit()
+    reconcile()
+    assert open_differences() == []
+
+
 def test_a_comparison_that_broke_off_is_made_up_for_by_the_next(
     alice: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import or_, select, union, update
+from sqlalchemy import CompoundSelect, Select, or_, select, union, update
 from sqlalchemy.dialects.postgresql import insert
 
 from webapp.billing.errors import NoSuchDifference
@@ -235,17 +235,24 @@ def _note_unlisted(seen: set[str], since: datetime, began: datetime) -> int:
         Invoice.status.in_(UNSETTLED) & (Invoice.issued_at > began - REACH),
     )
     unsettled = select(Invoice.stripe_id).where(may_change, Invoice.issued_at < since)
-    differed = select(BillingDifference.stripe_id).where(
-        BillingDifference.kind == RefKind.INVOICE, BillingDifference.repaired_at.is_(None)
-    )
-    subscriptions = [id_ for id_ in db.session.scalars(living) if id_ not in seen]
-    invoices = [id_ for id_ in db.session.scalars(union(unsettled, differed)) if id_ not in seen]
+    subscriptions = _unseen(union(living, _differed(RefKind.SUBSCRIPTION)), seen)
+    invoices = _unseen(union(unsettled, _differed(RefKind.INVOICE)), seen)
     found = 0
     for stripe_id in subscriptions:
         found += _note(_ask_for_subscription(stripe_id), [stripe_id])
     for stripe_id in invoices:
         found += _note(_ask_for_invoice(stripe_id), [stripe_id])
     return found
+
+
+def _differed(kind: RefKind) -> Select[str]:
+    return select(BillingDifference.stripe_id).where(
+        BillingDifference.kind == kind, BillingDifference.repaired_at.is_(None)
+    )
+
+
+def _unseen(ids: CompoundSelect[str], seen: set[str]) -> list[str]:
+    return [id_ for id_ in db.session.scalars(ids) if id_ not in seen]
 
 
 def _ask_for_subscription(stripe_id: str) -> list[Difference]:

@@ -107,8 +107,8 @@ def get_subscription(subscription_id: str) -> StripeSubscription:
 
 
 def list_subscriptions(customer_id: str | None = None) -> Iterator[StripeSubscription]:
-    """Yield subscriptions of every status, newest first, page by page."""
-    params: dict[str, Any] = {"status": "all", "expand": EXPAND_LISTED}
+    """Yield subscriptions that weren't canceled, newest first, page by page."""
+    params: dict[str, Any] = {"expand": EXPAND_LISTED}
     if customer_id:
         params["customer"] = customer_id
     for found in fetch_all("subscriptions", **params):
