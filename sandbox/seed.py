@@ -157,16 +157,21 @@ def digest(files: list[Path]) -> str:
     return total.hexdigest()
 
 
-def main() -> None:
-    from flask.cli import FlaskGroup
+def carry_out(commands: list[list[str]]) -> None:
+    """Have `flask` do them one after the other, in this process and by one app."""
+    from flask.cli import FlaskGroup, ScriptInfo
 
     from wsgi import create_app
 
+    group, app = FlaskGroup(load_dotenv=False), ScriptInfo(create_app=create_app)
+    for command in commands:
+        print("flask", *command[:3], flush=True)
+        group.main(command, prog_name="flask", standalone_mode=False, obj=app)
+
+
+def main() -> None:
     fork = next(fork for fork in FORKS if fork.name == sys.argv[1])
-    group = FlaskGroup(create_app=create_app, load_dotenv=False)
-    for command in fork.commands():
-        print("flask", *command[:2], flush=True)
-        group.main(command, prog_name="flask", standalone_mode=False)
+    carry_out(fork.commands())
 
 
 if __name__ == "__main__":

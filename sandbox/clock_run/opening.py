@@ -3,7 +3,7 @@
 `python -m sandbox.clock_run.opening` runs the app's own commands in one process.
 """
 
-from sandbox.seed import DATA, DemoFork
+from sandbox.seed import DATA, DemoFork, carry_out
 
 FORK = DemoFork(
     name="clock_run",
@@ -38,14 +38,7 @@ def _plan(
 
 
 def main() -> None:
-    from flask.cli import FlaskGroup
-
-    from wsgi import create_app
-
-    group = FlaskGroup(create_app=create_app, load_dotenv=False)
-    for command in commands():
-        print("flask", *command[:3], flush=True)
-        group.main(command, prog_name="flask", standalone_mode=False)
+    carry_out(commands())
 
 
 if __name__ == "__main__":

@@ -31,12 +31,12 @@ FLAGS = [
     "--disable-sync",
 ]
 START_SECONDS = 180
-PATIENCE_SECONDS = 40
+# What is waited for comes within a second or two, and much later on a machine that does much else.
+PATIENCE_SECONDS = 120
 CALL = """
 INSERT INTO job (path, args, queue, state, attempts, max_attempts, run_at, deadline_at, created_at)
 VALUES (%s, '[]', 'critical', 'queued', 0, 8, now(), now(), now())
 """
-# A page is waited for as long as a mail: the demo shares its cores with every other test.
 expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 # What a payment at Stripe asks for.
 PAYING = {

@@ -168,7 +168,7 @@ def send_a_test(owner: Page, demo: Demo) -> None:
 
 def begin(owner: Page) -> None:
     owner.get_by_role("button", name="Make ready").click()
-    expect(owner.get_by_text("It is for 500 people.")).to_be_visible(timeout=20_000)
+    expect(owner.get_by_text("It is for 500 people.")).to_be_visible()
     owner.get_by_text("Send now …").click()
     owner.get_by_role("button", name="Send to 500 people").click()
     expect(owner.get_by_text(f"{NAME} is on its way.")).to_be_visible()
@@ -177,7 +177,7 @@ def begin(owner: Page) -> None:
 def hold_and_go_on(owner: Page, demo: Demo) -> None:
     """Hold it on its way; while nothing leaves, one leaves us, and the sender is made faster."""
     page, sent = owner.url, owner.locator("[data-figure=sent]")
-    expect(sent).not_to_have_text("0", timeout=15_000)
+    expect(sent).not_to_have_text("0")
     owner.get_by_role("button", name="Pause").click()
     expect(owner.locator("h1 + .pill")).to_have_text("Paused")
     demo.wait_until("SELECT count(*) = 0 FROM send_lease WHERE ended_at IS NULL")
@@ -196,7 +196,7 @@ def hold_and_go_on(owner: Page, demo: Demo) -> None:
     assert len(recipients(demo)) == gone
 
     owner.get_by_role("button", name="Resume").click()
-    expect(owner.locator("h1 + .pill")).to_have_text("Sent", timeout=30_000)
+    expect(owner.locator("h1 + .pill")).to_have_text("Sent")
     expect(sent).to_have_text("500")
     expect(owner.locator("[data-figure=left]")).to_have_text("0")
 

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.journeys.conftest import Demo
+from tests.journeys.conftest import PATIENCE_SECONDS, Demo
 
 pytestmark = pytest.mark.browser
 
-PATIENCE_SECONDS = 40
 NEVER_TRACK = {
     "DNT": "Object.defineProperty(navigator, 'doNotTrack', {get: () => '1'})",
     "Sec-GPC": "Object.defineProperty(navigator, 'globalPrivacyControl', {get: () => true})",
