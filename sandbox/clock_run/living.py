@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from threading import Lock
 
@@ -22,13 +23,16 @@ from sandbox.clock_run.visiting import LASTING, TurnedAwayError, Visitor
 ABREAST = 4
 STANDING = """
     SELECT c.stripe_customer_id, s.stripe_id, s.status, s.item_id, s.stripe_price_id,
-           (SELECT min(opened_at) FROM dunning_case d
-            WHERE d.customer_id = c.id AND d.state = 'open'), s.cancel_at_period_end,
-           s.pause_behavior IS NOT NULL
+           s.cancel_at_period_end, s.pause_behavior IS NOT NULL
     FROM billing_customer c
     LEFT JOIN subscription s ON s.customer_id = c.id
          AND s.status NOT IN ('canceled', 'incomplete_expired') AND NOT s.duplicate
     WHERE c.email = %s
+"""
+OWING = """
+    SELECT c.email, min(d.opened_at)
+    FROM dunning_case d JOIN billing_customer c ON c.id = d.customer_id
+    WHERE d.state = 'open' GROUP BY c.email
 """
 PRICES = """
     SELECT p.slug, pp.interval, pp.id, pp.stripe_price_id
@@ -45,7 +49,6 @@ class Standing:
     status: str | None
     item: str | None
     price: str | None
-    case_days: int | None
     ends: bool
     rests: bool
 
@@ -63,6 +66,8 @@ class Town:
     breaches: list[str] = field(default_factory=list)
     _visitors: dict[int, Visitor] = field(default_factory=dict)
     _cured: set[int] = field(default_factory=set)
+    # Since when whoever is chased owes: asked once a day, and not for each of them.
+    _owing: dict[str, datetime] = field(default_factory=dict)
     _prices: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
     _counting: Lock = field(default_factory=Lock)
 
@@ -71,6 +76,7 @@ class Town:
         arriving = [persona for persona in self.people if persona.arrives == day]
         settled = [persona for persona in self.people if persona.arrives < day]
         self._look_after_mails()
+        self._owing = dict(self.site.ask(OWING))
         with ThreadPoolExecutor(ABREAST) as crowd:
             list(crowd.map(partial(self._try, "arrive", self._arrive), arriving))
             if arriving:
@@ -125,8 +131,8 @@ class Town:
         assert persona.trouble
         if persona.number in self._cured:
             return
-        standing = self._standing(persona)
-        if standing.case_days is not None and standing.case_days >= persona.trouble.after:
+        since = self._owing.get(persona.email)
+        if since is not None and (self.days.now() - since).days >= persona.trouble.after:
             self._cured.add(persona.number)
             self._try(f"cure by {persona.trouble.cure.value}", self._cure, persona)
 
@@ -239,12 +245,9 @@ class Town:
     def _standing(self, persona: Persona) -> Standing:
         rows = self.site.ask(STANDING, persona.email)
         if not rows:
-            return Standing(None, None, None, None, None, None, ends=False, rests=False)
-        customer, subscription, status, item, price, opened_at, ends, rests = rows[0]
-        case_days = (self.days.now() - opened_at).days if opened_at else None
-        return Standing(
-            customer, subscription, status, item, price, case_days, bool(ends), bool(rests)
-        )
+            return Standing(None, None, None, None, None, ends=False, rests=False)
+        customer, subscription, status, item, price, ends, rests = rows[0]
+        return Standing(customer, subscription, status, item, price, bool(ends), bool(rests))
 
     def _current(self, persona: Persona) -> tuple[str | None, str]:
         price = self._standing(persona).price

@@ -4,6 +4,9 @@ import json
 import time
 from argparse import Namespace
 from functools import partial
+from typing import Any
+
+import psutil
 
 from sandbox.clock_run.chaos import Chaos
 from sandbox.clock_run.days import Days
@@ -46,6 +49,7 @@ def live(site: Site, options: Namespace, began: float) -> Report:
     days = Days(site, stripe, inbox, clock_off(options))
     people = draw(options.customers, options.days, options.seed)
     town = Town(site, stripe, Mailbox(addresses.mailbox), days, people)
+    cores = psutil.cpu_times()
     with Chaos.of(days, options.chaos, options.days, options.seed) as chaos:
         for day in range(options.days):
             chaos.strike(day)
@@ -63,9 +67,17 @@ def live(site: Site, options: Namespace, began: float) -> Report:
     report.figures["killed at work"] = chaos.at_work
     report.figures["seconds"] = f"{time.monotonic() - began:.0f}"
     report.figures["a day"] = days.costs()
+    report.figures["stolen"] = f"{stolen_since(cores):.0f}% of the cores' time"
     cpu = site.cpu_seconds()
     report.figures["CPU seconds"] = ", ".join(f"{name} {used:.0f}" for name, used in cpu.items())
     return report
+
+
+def stolen_since(before: Any) -> float:
+    """Percent of the cores' time that the machine's host gave to others; 0 where nobody tells."""
+    now = psutil.cpu_times()
+    total = sum(now[:8]) - sum(before[:8])
+    return 100 * (getattr(now, "steal", 0.0) - getattr(before, "steal", 0.0)) / max(total, 1.0)
 
 
 def clock_off(options: Namespace) -> range:
