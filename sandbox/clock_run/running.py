@@ -76,8 +76,9 @@ def live(site: Site, options: Namespace, began: float) -> Report:
 def stolen_since(before: Any) -> float:
     """Percent of the cores' time that the machine's host gave to others; 0 where nobody tells."""
     now = psutil.cpu_times()
-    total = sum(now[:8]) - sum(before[:8])
-    return 100 * (getattr(now, "steal", 0.0) - getattr(before, "steal", 0.0)) / max(total, 1.0)
+    total: float = sum(now[:8]) - sum(before[:8])
+    stolen: float = getattr(now, "steal", 0.0) - getattr(before, "steal", 0.0)
+    return 100 * stolen / max(total, 1.0)
 
 
 def clock_off(options: Namespace) -> range:
