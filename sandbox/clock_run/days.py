@@ -69,16 +69,22 @@ class Days:
         return datetime.now(UTC) + self._offset
 
     def begin(self, day: int) -> None:
-        """Go to a day's hour. No two days of a year share their minute.
+        """Go to a day's hour, and ring for all that is due. No two days of a year share a minute.
 
         What was done on one day then never falls due in the very seconds in which another is.
         """
         self._day = day
         minute = 10 * 60 + day * 37 % 420
-        self.go_to(FIRST_DAY + timedelta(days=day, minutes=minute))
+        self._go_to(FIRST_DAY + timedelta(days=day, minutes=minute))
 
-    def go_to(self, moment: datetime) -> None:
-        """Move the app's clock, then the sandbox's; return when all that follows is done."""
+    def settle(self) -> None:
+        """Return when all that was due at this hour is done."""
+        self.timed("jobs", self.rest)
+        if not self.is_off:
+            self.looks[-1].ended = self.now()
+
+    def _go_to(self, moment: datetime) -> None:
+        """Move the app's clock, then the sandbox's; return once the clock process has seen it."""
         self.site.hold_clock()
         self._offset = moment - datetime.now(UTC)
         write_offset(self.site.offset_file, self._offset)
@@ -90,7 +96,6 @@ class Days:
             return
         begun = self.now()
         self.timed("tick", self.site.release_clock)
-        self.timed("jobs", self.rest)
         self.looks.append(Look(begun, self.now()))
 
     def end(self) -> None:
@@ -101,16 +106,17 @@ class Days:
             promised = self.site.ask(PROMISED, now, now + SOON)[0][0]
             if promised is None:
                 break
-            self.go_to(promised + timedelta(seconds=1))
+            self._go_to(promised + timedelta(seconds=1))
+            self.settle()
         if not self.is_off:
             self.looks[-1].ended = self.now()
 
     def rest(self) -> None:
         """Return once no webhook, event, job or mail is on its way."""
-        calm, patience = 0, time.monotonic() + LEASE_SECONDS
+        patience = time.monotonic() + LEASE_SECONDS
         deadline = time.monotonic() + REST_SECONDS
-        while calm < 2:
-            calm = calm + 1 if self._is_calm() else 0
+        # Twice, as what passes from one to the other between two looks is seen by neither.
+        while not (self._is_calm() and self._is_calm()):
             if time.monotonic() > deadline:
                 raise SandboxError(f"No rest within {REST_SECONDS} s: {self._busy()} left.")
             # Held in the middle of a ring, the clock keeps a bell that nobody hears.

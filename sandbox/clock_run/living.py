@@ -1,8 +1,8 @@
 """The days of all customers: who arrives, whose card dies, who mends it, who changes their mind."""
 
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -72,19 +72,29 @@ class Town:
     _counting: Lock = field(default_factory=Lock)
 
     def live(self, day: int) -> None:
-        """Let everybody do what they do on this day, several at once."""
+        """Let everybody do what they do on this day, several at once.
+
+        Whoever is new comes while the day's jobs run; the others find them done.
+        """
         arriving = [persona for persona in self.people if persona.arrives == day]
-        settled = [persona for persona in self.people if persona.arrives < day]
+        with ThreadPoolExecutor(ABREAST) as crowd:
+            coming = crowd.map(partial(self._try, "arrive", self._arrive), arriving)
+            self.days.settle()
+            self.days.timed("living", partial(self._live_on, day, crowd, coming, arriving))
+
+    def _live_on(
+        self, day: int, crowd: Executor, coming: Iterator[None], arriving: list[Persona]
+    ) -> None:
+        if arriving:
+            list(coming)
+            # The mail that asks them to confirm their address comes meanwhile.
+            self.days.rest()
         self._look_after_mails()
         self._owing = dict(self.site.ask(OWING))
-        with ThreadPoolExecutor(ABREAST) as crowd:
-            list(crowd.map(partial(self._try, "arrive", self._arrive), arriving))
-            if arriving:
-                # The mail that asks them to confirm their address comes meanwhile.
-                self.days.rest()
-                self._look_after_mails()
-            list(crowd.map(partial(self._try, "confirm", self._confirm), arriving))
-            list(crowd.map(partial(self._have_a_day, day), settled))
+        confirming = crowd.map(partial(self._try, "confirm", self._confirm), arriving)
+        settled = [persona for persona in self.people if persona.arrives < day]
+        list(crowd.map(partial(self._have_a_day, day), settled))
+        list(confirming)
 
     def _look_after_mails(self) -> None:
         """A mail whose sender died over it is sent again by a person alone."""

@@ -3,7 +3,6 @@
 import json
 import time
 from argparse import Namespace
-from functools import partial
 from typing import Any
 
 import psutil
@@ -54,7 +53,7 @@ def live(site: Site, options: Namespace, began: float) -> Report:
         for day in range(options.days):
             chaos.strike(day)
             days.begin(day)
-            days.timed("living", partial(town.live, day))
+            town.live(day)
             days.end()
             if day % TELL_EVERY == TELL_EVERY - 1 or day == options.days - 1:
                 site.steps.say(
