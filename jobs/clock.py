@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from jobs.schedule import SCHEDULE
 from webapp.core import clock
 from webapp.core.db import db
-from webapp.core.queue import relay, ring
+from webapp.core.queue import relay, ring_all
 from webapp.core.state import current_config
 
 logger = logging.getLogger(__name__)
@@ -85,8 +85,7 @@ def tick(last_slots: dict[str, int], at: float) -> None:
     late by one slot and a ring too many finds nothing to do.
     """
     relay()
-    for entry in SCHEDULE:
-        slot = int(at // entry.seconds)
-        if last_slots.get(entry.path) != slot:
-            last_slots[entry.path] = slot
-            ring(entry.path, entry.queue)
+    slots = {entry.path: int(at // entry.seconds) for entry in SCHEDULE}
+    begun = [entry for entry in SCHEDULE if last_slots.get(entry.path) != slots[entry.path]]
+    ring_all([(entry.path, entry.queue) for entry in begun])
+    last_slots.update(slots)

@@ -4,7 +4,7 @@ A job is at least once: whoever claims its row runs it, and the clock rings agai
 nobody closed. Emptying Redis therefore loses nothing, and ringing twice does no harm.
 """
 
-from webapp.core.queue.bells import RUN, Queue, has_waiting, ring, work
+from webapp.core.queue.bells import RUN, Queue, has_waiting, ring, ring_all, work
 from webapp.core.queue.performing import answer_ring, backoff, perform, resolve
 from webapp.core.queue.promises import NoSuchJob, due_job_ids, enqueue, run_again
 from webapp.core.queue.relaying import relay
@@ -22,6 +22,7 @@ __all__ = [
     "relay",
     "resolve",
     "ring",
+    "ring_all",
     "run_again",
     "work",
 ]

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from enum import StrEnum
+from itertools import compress
 from typing import Any
 
 import rq
@@ -45,12 +46,28 @@ def ring(path: str, queue: Queue = Queue.CRITICAL) -> None:
     For tables that are their own outbox (the webhook inbox, the mails): call it after the commit.
     The bell is taken down before the job looks, so a row committed before a ring is always seen.
     """
-    bell = current_fork().redis_key("ring", path)
+    ring_all([(path, queue)])
+
+
+def ring_all(calls: Sequence[tuple[str, Queue]]) -> None:
+    """The same for several at once, in two round trips."""
     try:
-        if redis_client().set(bell, 1, nx=True, ex=RING_SECONDS):
-            _rq_queue(queue.value).enqueue(ANSWER, current_fork().name, path, **_RQ_OPTIONS)
+        _ring_new(calls)
     except RedisError as error:
-        logger.warning("ring lost, the clock will call", extra={"path": path, "why": repr(error)})
+        paths = [path for path, _ in calls]
+        logger.warning("rings lost, the clock will call", extra={"paths": paths, "why": repr(error)})
+
+
+def _ring_new(calls: Sequence[tuple[str, Queue]]) -> None:
+    with redis_client().pipeline(transaction=False) as pipe:
+        for path, _ in calls:
+            pipe.set(current_fork().redis_key("ring", path), 1, nx=True, ex=RING_SECONDS)
+        is_new = pipe.execute()
+        for path, queue in compress(calls, is_new):
+            _rq_queue(queue.value).enqueue(
+                ANSWER, current_fork().name, path, pipeline=pipe, **_RQ_OPTIONS
+            )
+        pipe.execute()
 
 
 def has_waiting(*queues: Queue) -> bool:

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import case, or_, select, update
 
 from webapp.core import clock
 from webapp.core.db import db
@@ -38,12 +38,17 @@ def relay(limit: int = 500) -> int:
 
 
 def _free_expired_leases(now: datetime) -> None:
-    dead = Job.state == JobState.RUNNING, Job.lease_until < now
-    again = {"state": JobState.QUEUED, "run_at": now, "pushed_at": None, "lease_until": None}
-    lost = "The worker was lost during the last try."
+    """Give them back to be tried again, or close them as failed after their last try."""
+    may_try = Job.attempts < Job.max_attempts
     db.session.execute(
-        update(Job).where(*dead, Job.attempts < Job.max_attempts).values(error=lost, **again)
-    )
-    db.session.execute(
-        update(Job).where(*dead).values(error=lost, state=JobState.FAILED, finished_at=now)
+        update(Job)
+        .where(Job.state == JobState.RUNNING, Job.lease_until < now)
+        .values(
+            state=case((may_try, JobState.QUEUED), else_=JobState.FAILED),
+            run_at=case((may_try, now), else_=Job.run_at),
+            pushed_at=case((may_try, None), else_=Job.pushed_at),
+            finished_at=case((may_try, Job.finished_at), else_=now),
+            lease_until=None,
+            error="The worker was lost during the last try.",
+        )
     )
