@@ -37,15 +37,19 @@ Subject = str | None
 
 
 def drain_events() -> None:
-    """Handle due events in batches until none is left, or hand over after half a minute."""
+    """Handle due events in batches until none is left, or hand over after half a minute.
+
+    A batch that isn't full was the last: whatever was written since has rung for itself.
+    """
     until = time.monotonic() + BUDGET_SECONDS
-    while _drain_paid() + _drain_billed():
+    while any([_drain_paid(), _drain_billed()]):
         if time.monotonic() > until:
             ring("jobs.payments.drain_events")
             return
 
 
-def _drain_paid() -> int:
+def _drain_paid() -> bool:
+    """Handle a batch and say whether it was full; the same below."""
     batch = _claim(PAID, BATCH)
     for event, type_, attempts, request_id in batch:
         with log.request_context(request_id):
@@ -53,14 +57,14 @@ def _drain_paid() -> int:
                 handle_facts([event], {event.id: attempts})
             else:
                 _handle(event.id, type_, dict(event.object), attempts)
-    return len(batch)
+    return len(batch) == BATCH
 
 
-def _drain_billed() -> int:
+def _drain_billed() -> bool:
     batch = _claim(BILLED, BILLED_BATCH)
     if batch:
         handle_facts([fact for fact, *_ in batch], {fact.id: tries for fact, _, tries, _ in batch})
-    return len(batch)
+    return len(batch) == BILLED_BATCH
 
 
 def _claim(types: frozenset[str], limit: int) -> Sequence[tuple[Fact, str, int, str | None]]:

@@ -4,14 +4,19 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+import requests
 import stripe
 from flask import current_app
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
 
 from webapp.core.config import Config
 from webapp.core.state import current_config
 from webapp.payments.errors import NoSuchStripeObject, StripeRefused, StripeUnavailable
 
 EXTENSION = "stripe"
+# As many threads of a process may ask at the same time without opening one for a single request.
+CONNECTIONS = 32
 
 
 def client() -> stripe.StripeClient:
@@ -22,8 +27,11 @@ def client() -> stripe.StripeClient:
 
 
 def _connect(config: Config) -> stripe.StripeClient:
-    timeout = config.stripe_timeout_seconds
-    http = stripe.RequestsClient(timeout=timeout, async_fallback_client=None)
+    http = stripe.RequestsClient(
+        timeout=config.stripe_timeout_seconds,
+        session=_session(config.stripe_api_base or stripe.DEFAULT_API_BASE),
+        async_fallback_client=None,
+    )
     if not config.stripe_api_base:
         return stripe.StripeClient(config.stripe_secret_key, http_client=http)
     base = config.stripe_api_base
@@ -32,6 +40,18 @@ def _connect(config: Config) -> stripe.StripeClient:
         http_client=http,
         base_addresses={"api": base, "connect": base, "files": base, "meter_events": base},
     )
+
+
+def _session(base: str) -> requests.Session:
+    """Connections that threads share; the environment's proxies are looked up here and only here.
+
+    By itself requests looks through the environment and for a .netrc before every request.
+    """
+    session = requests.Session()
+    session.proxies.update(get_environ_proxies(base))
+    session.trust_env = False
+    session.mount(base, HTTPAdapter(pool_maxsize=CONNECTIONS))
+    return session
 
 
 class Errors:
