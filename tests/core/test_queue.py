@@ -13,7 +13,7 @@ from webapp.core import clock, queue
 from webapp.core.db import db
 from webapp.core.errors import DomainError, Unprocessable
 from webapp.core.models import Job, JobAttempt, JobState
-from webapp.core.queue import bells, enqueue, perform, relay, run_again
+from webapp.core.queue import Queue, bells, enqueue, perform, relay, run_again
 from webapp.core.redis import redis_client
 from webapp.core.state import current_fork
 
@@ -140,6 +140,19 @@ def test_a_dead_workers_lease_is_freed(app: Flask, calls: list[object]) -> None:
     assert get(job_id).attempts == 2
 
 
+def test_a_worker_lost_on_the_last_try_leaves_a_failed_job(app: Flask) -> None:
+    job_id = promise()
+    gone = clock.now() - timedelta(seconds=1)
+    last = {"attempts": Job.max_attempts, "lease_until": gone, "run_at": gone}
+    db.session.execute(update(Job).values(state=JobState.RUNNING, **last))
+    db.session.commit()
+    assert relay() == 0
+    job = get(job_id)
+    assert (job.state, job.run_at, job.lease_until) == (JobState.FAILED, gone, None)
+    assert job.finished_at is not None
+    assert job.error == "The worker was lost during the last try."
+
+
 def test_a_failure_is_tried_again_later(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_args: object) -> None:
         raise DomainError("The printer is out of paper.")
@@ -197,6 +210,17 @@ def test_rings_are_heard_once_until_answered(app: Flask, calls: list[object]) ->
     assert calls == [()]
     queue.ring(PURGE)
     assert rung() == 2
+
+
+def test_of_several_rings_those_are_new_whose_bell_does_not_hang(app: Flask) -> None:
+    queue.ring(PURGE)
+    queue.ring_all([(PURGE, Queue.CRITICAL), ("jobs.a.b", Queue.BULK), ("jobs.c.d", Queue.BULK)])
+    fork = current_fork()
+    waiting = {which: redis_client().llen(f"rq:queue:{fork.queue_name(which)}") for which in Queue}
+    assert {which: count for which, count in waiting.items() if count} == {
+        Queue.CRITICAL: 1,
+        Queue.BULK: 2,
+    }
 
 
 def test_redis_away_loses_no_promise(
