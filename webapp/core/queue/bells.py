@@ -55,7 +55,9 @@ def ring_all(calls: Sequence[tuple[str, Queue]]) -> None:
         _ring_new(calls)
     except RedisError as error:
         paths = [path for path, _ in calls]
-        logger.warning("rings lost, the clock will call", extra={"paths": paths, "why": repr(error)})
+        logger.warning(
+            "rings lost, the clock will call", extra={"paths": paths, "why": repr(error)}
+        )
 
 
 def _ring_new(calls: Sequence[tuple[str, Queue]]) -> None:
