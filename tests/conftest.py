@@ -189,8 +189,8 @@ def stripe_desk(
     yield StripeDesk(stripe_sandbox.url, key)
     bind(app, config, fork)
     app.extensions.pop("stripe", None)
-    requests.delete(f"{stripe_sandbox.url}/_sandbox/fail", timeout=10)
+    requests.delete(f"{stripe_sandbox.url}/_sandbox/fail", timeout=60)
     # Else every later test that moves the clock would live through this one's subscriptions too.
     stripe_sandbox.machine.store.run("DELETE FROM timers WHERE account=?", (account,))
-    requests.post(f"{stripe_sandbox.url}/_sandbox/clock", json={"reset": True}, timeout=10)
+    requests.post(f"{stripe_sandbox.url}/_sandbox/clock", json={"reset": True}, timeout=60)
     assert stripe_calls.violations() == []

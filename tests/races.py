@@ -43,7 +43,7 @@ class Race:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
         assert self.wrong == []
 
     def begin(self, deed: Callable[[], object]) -> Thread:
@@ -59,7 +59,7 @@ class Race:
                     # Connected beforehand, or the first would be done before the second is in.
                     db.session.execute(text("SELECT 1"))
                     db.session.rollback()
-                    start.wait(30)
+                    start.wait(60)
                     deed()
                 except BaseException as error:
                     self.wrong.append(error)

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-PATIENCE_SECONDS = 90
+# What is waited for comes within a second or two, and much later on a machine that does much else.
+PATIENCE_SECONDS = 120
 Seen = TypeVar("Seen")
 
 

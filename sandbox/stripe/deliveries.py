@@ -99,7 +99,7 @@ def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> int:
 class Courier:
     """Sends what the table `deliveries` holds; the table outlives the process."""
 
-    def __init__(self, store: Store, retry_base: float = 1.0, timeout: float = 10.0) -> None:
+    def __init__(self, store: Store, retry_base: float = 1.0, timeout: float = 60.0) -> None:
         self.store = store
         self.retry_base = retry_base
         self.timeout = timeout
@@ -340,7 +340,7 @@ class Courier:
                     self._wake.wait(0.05)
         return len(waiting)
 
-    def wait_idle(self, timeout: float = 10.0) -> bool:
+    def wait_idle(self, timeout: float = 60.0) -> bool:
         """Wait until nothing is in flight and nothing is due; later retries are not waited for."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:

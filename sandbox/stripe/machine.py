@@ -221,7 +221,7 @@ class Machine:
         if self.on_exchange:
             self.on_exchange(exchange)
 
-    def wait_idle(self, timeout: float = 10.0) -> bool:
+    def wait_idle(self, timeout: float = 60.0) -> bool:
         return self.courier.wait_idle(timeout)
 
     def sleep(self, seconds: float) -> None:

@@ -147,7 +147,7 @@ class StripeSandbox:
         self._server.cut_lines()
         self.machine.stop()
 
-    def wait_idle(self, timeout: float = 10.0) -> bool:
+    def wait_idle(self, timeout: float = 60.0) -> bool:
         """Wait until no webhook is in flight or due; whether that came true in time."""
         return self.machine.wait_idle(timeout)
 

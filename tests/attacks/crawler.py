@@ -99,7 +99,7 @@ class Crawler:
             self._press(page, form)
 
     def get(self, address: str) -> requests.Response | None:
-        answer = self.session.get(address, allow_redirects=False, timeout=30)
+        answer = self.session.get(address, allow_redirects=False, timeout=60)
         self.pages[address] = answer
         self.look(answer)
         return answer
@@ -156,7 +156,7 @@ class Crawler:
             data=None if is_get else values,
             headers={"Referer": page},
             allow_redirects=False,
-            timeout=30,
+            timeout=60,
         )
         self.look(answer)
         if "location" in answer.headers:
@@ -246,7 +246,7 @@ def _is_look_of_mail(answer: requests.Response) -> bool:
 
 def submit(crawler: Crawler, path: str, find: Callable[[Form], bool], **typed: str) -> str:
     """Fill in and send the form of a page that ``find`` picks; returns where that leads."""
-    page = crawler.session.get(f"{crawler.base}{path}", timeout=30)
+    page = crawler.session.get(f"{crawler.base}{path}", timeout=60)
     form = next(form for form in Page(page.text).forms if find(form))
     action = urljoin(page.url, form.action or page.url)
     answer = crawler.session.post(
@@ -254,7 +254,7 @@ def submit(crawler: Crawler, path: str, find: Callable[[Form], bool], **typed: s
         data=form.values() | typed,
         headers={"Referer": page.url},
         allow_redirects=False,
-        timeout=30,
+        timeout=60,
     )
     crawler.look(answer)
     return answer.headers.get("location", f"{answer.status_code}")

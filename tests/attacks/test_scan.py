@@ -107,7 +107,7 @@ def test_members_and_staffs_pages_are_reached(member: Crawler, owner: Crawler) -
 
 def test_nothing_lies_open_beside_the_pages(demo: Demo) -> None:
     for path in HIDDEN:
-        answer = requests.get(f"{demo.web}{path}", allow_redirects=False, timeout=30)
+        answer = requests.get(f"{demo.web}{path}", allow_redirects=False, timeout=60)
         assert answer.status_code in (303, 400, 403, 404), (path, answer.status_code)
         assert "SECRET" not in answer.text and "import" not in answer.text
 
@@ -122,14 +122,14 @@ def test_odd_methods_are_refused(demo: Demo, method: str) -> None:
             f"{demo.web}{path}",
             headers={"X-Canary": "zanzibar"},
             allow_redirects=False,
-            timeout=30,
+            timeout=60,
         )
         assert answer.status_code in (303, 400, 403, 404, 405, 501), (path, answer.status_code)
         assert "zanzibar" not in answer.text
 
 
 def test_search_engines_are_kept_from_what_is_private(demo: Demo) -> None:
-    robots = requests.get(f"{demo.web}/robots.txt", timeout=30).text
+    robots = requests.get(f"{demo.web}/robots.txt", timeout=60).text
     closed = [
         line.partition(":")[2].strip()
         for line in robots.splitlines()
@@ -150,7 +150,7 @@ def test_search_engines_are_kept_from_what_is_private(demo: Demo) -> None:
     ):
         assert any(path.startswith(each) for each in closed), (path, closed)
     assert "/" not in closed
-    listed = requests.get(f"{demo.web}/sitemap-collections.xml", timeout=30).text
+    listed = requests.get(f"{demo.web}/sitemap-collections.xml", timeout=60).text
     assert "<loc>" in listed
     for path in ("/admin", "/account", "/login"):
         assert path not in listed

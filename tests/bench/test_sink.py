@@ -23,7 +23,7 @@ def port() -> Iterator[int]:
 
 
 def test_it_takes_mail_after_mail_on_one_connection(port: int) -> None:
-    with smtplib.SMTP("127.0.0.1", port, timeout=10) as client:
+    with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
         for number in range(3):
             text = f"Subject: {number}\r\n\r\n.\r\n..a line\r\n"
             assert client.sendmail("a@example.com", ["b@example.com"], text) == {}
@@ -31,7 +31,7 @@ def test_it_takes_mail_after_mail_on_one_connection(port: int) -> None:
 
 def test_it_takes_a_pipelined_mail_in_small_pieces(port: int) -> None:
     words = b"EHLO x\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n"
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as line:
         for byte in words + b"Subject: x\r\n\r\nHello\r\n.\r\nQUIT\r\n":
             line.sendall(bytes([byte]))
         said = b""
@@ -42,7 +42,7 @@ def test_it_takes_a_pipelined_mail_in_small_pieces(port: int) -> None:
 
 
 def test_an_empty_mail_ends_too(port: int) -> None:
-    with smtplib.SMTP("127.0.0.1", port, timeout=10) as client:
+    with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
         client.mail("a@example.com")
         client.rcpt("b@example.com")
         assert client.docmd("DATA")[0] == 354

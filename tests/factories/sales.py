@@ -58,7 +58,7 @@ class StripeDesk:
     key: str
 
     def control(self, path: str, **body: object) -> dict[str, Any]:
-        answer = requests.post(f"{self.url}/_sandbox/{path}", json=body, timeout=10)
+        answer = requests.post(f"{self.url}/_sandbox/{path}", json=body, timeout=60)
         assert answer.ok, answer.text
         found: dict[str, Any] = answer.json() if answer.content else {}
         return found

@@ -5,8 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from redis import Redis
 
 from sandbox.ports import free_port
+from tests.waiting import PATIENCE_SECONDS, eventually
 from webapp.core.clock import write_offset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,8 +32,6 @@ FLAGS = [
     "--disable-sync",
 ]
 START_SECONDS = 180
-# What is waited for comes within a second or two, and much later on a machine that does much else.
-PATIENCE_SECONDS = 120
 CALL = """
 INSERT INTO job (path, args, queue, state, attempts, max_attempts, run_at, deadline_at, created_at)
 VALUES (%s, '[]', 'critical', 'queued', 0, 8, now(), now(), now())
@@ -80,26 +79,26 @@ class Demo:
 
     def control(self, path: str, **body: object) -> dict[str, Any]:
         """Ask Stripe's stand-in for what no Stripe offers."""
-        answer = requests.post(f"{self.ready['stripe']}/_sandbox/{path}", json=body, timeout=60)
+        url = f"{self.ready['stripe']}/_sandbox/{path}"
+        answer = requests.post(url, json=body, timeout=PATIENCE_SECONDS * 2)
         assert answer.ok, answer.text
         told: dict[str, Any] = answer.json()
         return told
 
     def mails(self, to: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = requests.get(
-            f"{self.ready['mailbox']}/api/messages", params={"to": to}, timeout=10
+            f"{self.ready['mailbox']}/api/messages", params={"to": to}, timeout=60
         ).json()
         return found
 
     def wait_for_mail(self, to: str, subject: str) -> dict[str, Any]:
         """Return the first mail whose subject contains ``subject``, waiting for the worker."""
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            for mail in self.mails(to):
-                if subject.lower() in mail["subject"].lower():
-                    return mail
-            time.sleep(0.1)
-        raise AssertionError(f"no mail about {subject!r}: {[m['subject'] for m in self.mails(to)]}")
+
+        def look() -> dict[str, Any] | None:
+            about = [mail for mail in self.mails(to) if subject.lower() in mail["subject"].lower()]
+            return about[0] if about else None
+
+        return eventually(look, f"a mail about {subject!r}")
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Run a statement on the shop's own database."""
@@ -110,10 +109,7 @@ class Demo:
 
     def wait_until(self, question: str, *values: object) -> None:
         """Return as soon as the database says yes."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not self.sql(question, *values)[0][0]:
-            assert time.monotonic() < deadline, question
-            time.sleep(0.1)
+        eventually(lambda: self.sql(question, *values)[0][0], question)
 
     def call(self, path: str) -> None:
         """Have the worker do now what the clock would call for later."""
@@ -136,6 +132,29 @@ class Demo:
         )
 
 
+@contextmanager
+def demo_on(state: Path, settings: Mapping[str, str]) -> Iterator[Demo]:
+    """The whole business on a fresh state, as ``./dev demo`` starts it."""
+    ready, log = state / "ready.json", state / "output.txt"
+    command = [sys.executable, "-m", "sandbox.demo", "--state", str(state / "state")]
+    command += ["--port", str(free_port(None)), "--ready", str(ready)]
+
+    def is_ready() -> bool:
+        assert process.poll() is None, log.read_text()
+        return ready.exists()
+
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | settings, stdout=output, stderr=output
+        )
+    try:
+        eventually(is_ready, "the demo's ready file", START_SECONDS)
+        yield Demo(json.loads(ready.read_text()), state / "state")
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
 def clock_file(state: Path) -> Path:
     """Return the file that says how far ahead of the real time the shop's processes are."""
     return state / "clock-offset"
@@ -143,24 +162,9 @@ def clock_file(state: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """The whole business on a fresh state, as ``./dev demo`` starts it."""
     state = tmp_path_factory.mktemp("demo")
-    ready = state / "ready.json"
-    settings = os.environ | {"CLOCK_OFFSET_FILE": str(clock_file(state / "state"))}
-    command = [sys.executable, "-m", "sandbox.demo", "--state", str(state / "state")]
-    command += ["--port", str(free_port(None)), "--ready", str(ready)]
-    with (state / "output.txt").open("w") as output:
-        process = subprocess.Popen(command, cwd=ROOT, env=settings, stdout=output, stderr=output)
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while not ready.exists():
-            assert process.poll() is None, (state / "output.txt").read_text()
-            assert time.monotonic() < deadline, (state / "output.txt").read_text()
-            time.sleep(0.1)
-        yield Demo(json.loads(ready.read_text()), state / "state")
-    finally:
-        process.terminate()
-        process.wait(60)
+    with demo_on(state, {"CLOCK_OFFSET_FILE": str(clock_file(state / "state"))}) as demo:
+        yield demo
 
 
 def fill_in(page: Page, **typed: str) -> None:
@@ -187,6 +191,17 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@contextmanager
+def window(browser: Browser, **options: Any) -> Iterator[Page]:
+    """Somebody's own browser: its cookies are nobody else's."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(PATIENCE_SECONDS * 1000)
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
+
+
 def watch(page: Page) -> list[str]:
     """Return a list that script errors and broken rules of the CSP will be in."""
     wrong: list[str] = []
@@ -205,12 +220,10 @@ def watch(page: Page) -> list[str]:
 @pytest.fixture
 def desk(browser: Browser) -> Iterator[Page]:
     """A computer in the office, which says yes whenever it is asked whether it is sure."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    page.on("dialog", lambda dialog: dialog.accept())
-    wrong = watch(page)
-    yield page
-    context.close()
+    with window(browser, viewport={"width": 1280, "height": 800}) as page:
+        page.on("dialog", lambda dialog: dialog.accept())
+        wrong = watch(page)
+        yield page
     assert wrong == []
 
 
@@ -236,9 +249,7 @@ def menu(page: Page, name: str) -> None:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A phone in a shopper's hand; any script error or broken rule of the CSP fails the test."""
-    context = browser.new_context(viewport={"width": 390, "height": 844})
-    page = context.new_page()
-    wrong = watch(page)
-    yield page
-    context.close()
+    with window(browser, viewport={"width": 390, "height": 844}) as page:
+        wrong = watch(page)
+        yield page
     assert wrong == []

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from sandbox.seed import STAFF_EMAIL
-from tests.journeys.conftest import Demo, fill_in
+from tests.journeys.conftest import Demo, fill_in, window
 
 pytestmark = [
     pytest.mark.browser,
@@ -22,9 +22,8 @@ SHIRT, TOP = "Ocean Blue Shirt", "Classic Varsity Top"
 @pytest.fixture
 def desk(browser: Browser) -> Iterator[Page]:
     """The same person at a desk: another browser, which knows nothing of the phone."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    yield context.new_page()
-    context.close()
+    with window(browser, viewport={"width": 1280, "height": 900}) as page:
+        yield page
 
 
 def put_in_cart(page: Page, demo: Demo, title: str) -> None:

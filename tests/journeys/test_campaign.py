@@ -9,7 +9,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
-from tests.journeys.conftest import Demo, fill_in, menu
+from tests.journeys.conftest import Demo, fill_in, menu, window
 
 pytestmark = pytest.mark.browser
 
@@ -54,9 +54,8 @@ HAD_TIME = """
 @pytest.fixture
 def phone(browser: Browser) -> Iterator[Page]:
     """A reader's."""
-    context = browser.new_context(viewport={"width": 390, "height": 844}, user_agent=PHONE)
-    yield context.new_page()
-    context.close()
+    with window(browser, viewport={"width": 390, "height": 844}, user_agent=PHONE) as page:
+        yield page
 
 
 def test_a_mail_goes_from_its_first_word_to_the_money_it_made(
@@ -203,7 +202,7 @@ def hold_and_go_on(owner: Page, demo: Demo) -> None:
 
 def recipients(demo: Demo) -> Counter[str]:
     """Count by address what the mailbox caught of the mail."""
-    mails = requests.get(f"{demo.ready['mailbox']}/api/messages", timeout=30).json()
+    mails = requests.get(f"{demo.ready['mailbox']}/api/messages", timeout=60).json()
     return Counter(mail["to"][0] for mail in mails if mail["subject"] == SUBJECT)
 
 
@@ -219,7 +218,7 @@ def leave_by_the_header(demo: Demo) -> None:
     assert headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     address = re.search(r"<(http\S+)>", headers["List-Unsubscribe"])
     assert address
-    answer = requests.post(address[1], data={"List-Unsubscribe": "One-Click"}, timeout=10)
+    answer = requests.post(address[1], data={"List-Unsubscribe": "One-Click"}, timeout=60)
     assert (answer.status_code, answer.text) == (200, "You are unsubscribed.\n")
 
 

@@ -1,20 +1,14 @@
 """Alice comes with Google, Bob had a password and links Google, Charlie comes with Apple."""
 
-import json
-import os
 import re
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from sandbox.ports import free_port
 from tests.accounts.oidc.provider import Manner, OidcProvider, Person, serve
 from tests.accounts.oidc.tokens import Lie
-from tests.journeys.conftest import ROOT, START_SECONDS, Demo
+from tests.journeys.conftest import Demo, demo_on
 
 pytestmark = pytest.mark.browser
 
@@ -53,28 +47,9 @@ def shop(
 ) -> Iterator[Demo]:
     """The demo with the credentials of both."""
     state = tmp_path_factory.mktemp("federated")
-    ready, log = state / "ready.json", state / "output.txt"
     settings = {**google.settings(), **apple.settings()}
-    command = [sys.executable, "-m", "sandbox.demo", "--state", str(state / "state")]
-    command += ["--port", str(free_port(None)), "--ready", str(ready)]
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdout=output,
-            stderr=output,
-            env=os.environ | {name.upper(): value for name, value in settings.items()},
-        )
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while not ready.exists():
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
-        yield Demo(json.loads(ready.read_text()), state / "state")
-    finally:
-        process.terminate()
-        process.wait(60)
+    with demo_on(state, {name.upper(): value for name, value in settings.items()}) as demo:
+        yield demo
 
 
 def come(page: Page, shop: Demo, title: str, person: Person) -> None:

@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import CDPSession, Page, Route, expect
 
 from tests.journeys.conftest import Demo
+from tests.waiting import PATIENCE_SECONDS, eventually
 
 pytestmark = [
     pytest.mark.browser,
@@ -71,14 +72,12 @@ def devices(page: Page) -> Devices:
 
 
 def link_in_mail(demo: Demo, to: str, part: str) -> str:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        for mail in demo.mails(to):
-            found = re.search(rf"http://\S+{part}\S+", mail["text"])
-            if found:
-                return found.group()
-        time.sleep(0.1)
-    raise AssertionError(f"no mail with {part}")
+    def look() -> str | None:
+        texts = "\n".join(mail["text"] for mail in demo.mails(to))
+        found = re.search(rf"http://\S+{part}\S+", texts)
+        return found.group() if found else None
+
+    return eventually(look, f"a mail with {part}")
 
 
 def register(page: Page, demo: Demo) -> str:
@@ -122,7 +121,7 @@ def log_in(page: Page, demo: Demo, email: str) -> None:
 
 
 def wait_for(page: Page, held: list[Route], count: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while len(held) < count:
         assert time.monotonic() < deadline, f"{len(held)} questions, not {count}"
         page.wait_for_timeout(50)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.journeys.conftest import Demo
+from tests.journeys.conftest import Demo, window
 
 pytestmark = [
     pytest.mark.browser,
@@ -209,6 +209,8 @@ def meet_the_wall(charlie: Member) -> None:
     charlie.look("/pro")
     charlie.heads("The Pro room")
     expect(owing).to_be_visible()
+    # Cases are taken on each minute; that of this jump may have come before the failure's event.
+    charlie.demo.call("jobs.billing.tick_cases")
     charlie.demo.wait_for_mail(charlie.email, "$49.00 didn’t go through")
 
     charlie.demo.go_to(charlie.failed_at + timedelta(days=8))
@@ -225,16 +227,15 @@ def mend_it_with_one_tap(charlie: Member, browser: Browser) -> None:
     mail = charlie.demo.wait_for_mail(charlie.email, "Team is on hold")
     link = re.search(r"http://\S+/card/\S+", mail["text"])
     assert link
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    desk = context.new_page()
-    desk.goto(link.group())
-    expect(desk.locator("main")).to_contain_text("$49.00")
-    desk.get_by_role("button", name="Update the card and pay").click()
-    leave_card(desk, "Save card")
-    expect(desk.get_by_role("heading", level=1)).to_have_text("Thank you, it is paid")
-    desk.goto(link.group())
-    expect(desk.get_by_role("heading", level=1)).to_have_text("This link opens nothing any more")
-    context.close()
+    with window(browser, viewport={"width": 1280, "height": 800}) as desk:
+        title = desk.get_by_role("heading", level=1)
+        desk.goto(link.group())
+        expect(desk.locator("main")).to_contain_text("$49.00")
+        desk.get_by_role("button", name="Update the card and pay").click()
+        leave_card(desk, "Save card")
+        expect(title).to_have_text("Thank you, it is paid")
+        desk.goto(link.group())
+        expect(title).to_have_text("This link opens nothing any more")
 
     charlie.look("/pro")
     charlie.heads("The Pro room")

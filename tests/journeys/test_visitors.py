@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.journeys.conftest import PATIENCE_SECONDS, Demo
+from tests.journeys.conftest import Demo, window
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.browser
 
@@ -94,30 +95,28 @@ def test_the_key_in_an_address_is_not_kept(demo: Demo, page: Page) -> None:
 def test_what_breaks_in_a_browser_is_told_once_and_five_times_a_page(
     demo: Demo, browser: Browser
 ) -> None:
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(demo.web)
-    page.evaluate(
-        """() => {
-            for (const message of ["one", "one", "two", "three", "four", "five", "six"]) {
-                setTimeout(() => { throw new Error(message); });
-            }
-            Promise.reject(new Error("promised"));
-        }"""
-    )
-    page.wait_for_timeout(300)
-    page.goto(f"{demo.web}/products")
-    page.evaluate(
-        "document.body.append(Object.assign(new Image(), {src: 'https://x.example/a.png'}))"
-    )
-    rows = wait_for_events(demo, page, 8)
-    broken = [row for row in rows if row[0] == "script_error"]
-    home = [row[2] for row in broken if row[1] == "/"]
-    assert len(home) == len(set(home)) == 5
-    assert any("one" in label for label in home)
-    (refused,) = [row for row in broken if row[1] == "/products"]
-    assert refused[2] == "CSP img-src: x.example"
-    context.close()
+    with window(browser) as page:
+        page.goto(demo.web)
+        page.evaluate(
+            """() => {
+                for (const message of ["one", "one", "two", "three", "four", "five", "six"]) {
+                    setTimeout(() => { throw new Error(message); });
+                }
+                Promise.reject(new Error("promised"));
+            }"""
+        )
+        page.wait_for_timeout(300)
+        page.goto(f"{demo.web}/products")
+        page.evaluate(
+            "document.body.append(Object.assign(new Image(), {src: 'https://x.example/a.png'}))"
+        )
+        rows = wait_for_events(demo, page, 8)
+        broken = [row for row in rows if row[0] == "script_error"]
+        home = [row[2] for row in broken if row[1] == "/"]
+        assert len(home) == len(set(home)) == 5
+        assert any("one" in label for label in home)
+        (refused,) = [row for row in broken if row[1] == "/products"]
+        assert refused[2] == "CSP img-src: x.example"
 
 
 @pytest.mark.parametrize("header", NEVER_TRACK)
@@ -125,35 +124,33 @@ def test_who_asks_not_to_be_tracked_sends_nothing(
     demo: Demo, browser: Browser, header: str
 ) -> None:
     before = demo.sql("SELECT count(*) FROM client_event WHERE ad_code = %s", header.lower())
-    context = browser.new_context(extra_http_headers={header: "1"})
-    page = context.new_page()
-    # An earlier visit, before the wish, left an id.
-    page.goto(demo.web)
-    page.evaluate("localStorage.setItem('visitor', JSON.stringify({id: 'x', since: Date.now()}))")
-    context.add_init_script(NEVER_TRACK[header])
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(f"{demo.web}/?ad={header.lower()}")
-    page.get_by_role("link", name="Shop").first.click()
-    page.wait_for_timeout(4000)
-    page.goto(f"{demo.web}/cart")
-    assert not [url for url in asked if "/events" in url.replace("/js/events.js", "")]
-    assert page.evaluate("localStorage.length + sessionStorage.length") == 0
-    after = demo.sql("SELECT count(*) FROM client_event WHERE ad_code = %s", header.lower())
-    assert before == after == [(0,)]
-    context.close()
+    with window(browser, extra_http_headers={header: "1"}) as page:
+        # An earlier visit, before the wish, left an id.
+        page.goto(demo.web)
+        page.evaluate(
+            "localStorage.setItem('visitor', JSON.stringify({id: 'x', since: Date.now()}))"
+        )
+        page.context.add_init_script(NEVER_TRACK[header])
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{demo.web}/?ad={header.lower()}")
+        page.get_by_role("link", name="Shop").first.click()
+        page.wait_for_timeout(4000)
+        page.goto(f"{demo.web}/cart")
+        assert not [url for url in asked if "/events" in url.replace("/js/events.js", "")]
+        assert page.evaluate("localStorage.length + sessionStorage.length") == 0
+        after = demo.sql("SELECT count(*) FROM client_event WHERE ad_code = %s", header.lower())
+        assert before == after == [(0,)]
 
 
 @pytest.mark.parametrize("header", NEVER_TRACK)
 def test_the_header_alone_is_enough(demo: Demo, browser: Browser, header: str) -> None:
     """A proxy may add what the browser's own scripts don't see."""
-    context = browser.new_context(extra_http_headers={header: "1"})
-    page = context.new_page()
-    with page.expect_response("**/events/token") as answered:
-        page.goto(demo.web)
-    assert answered.value.status == 204
-    assert context.cookies() == []
-    context.close()
+    with window(browser, extra_http_headers={header: "1"}) as page:
+        with page.expect_response("**/events/token") as answered:
+            page.goto(demo.web)
+        assert answered.value.status == 204
+        assert page.context.cookies() == []
 
 
 def test_an_ad_leads_to_its_page_and_stays_on_what_follows(demo: Demo, page: Page) -> None:

@@ -142,7 +142,7 @@ def test_an_order_placed_while_the_address_is_being_verified_joins_all_the_same(
     def place() -> None:
         member_id, prospect_id = joining.find_guest_buyer(EMAIL, "Alice")
         looked.set()
-        assert go_on.wait(30)
+        assert go_on.wait(60)
         order = Order(
             number=1001,
             email=EMAIL,
@@ -156,14 +156,14 @@ def test_an_order_placed_while_the_address_is_being_verified_joins_all_the_same(
         db.session.commit()
 
     placing = race.begin(place)
-    assert looked.wait(30)
+    assert looked.wait(60)
     verify(db.session.get_one(User, alice_id))
     joined = race.begin(lambda: join_guest_orders(str(alice_id)))
     joined.join(0.5)
     assert joined.is_alive(), "the job must wait for the order that is being placed"
     go_on.set()
-    placing.join(30)
-    joined.join(30)
+    placing.join(60)
+    joined.join(60)
     assert race.wrong == []
     order = db.session.scalars(select(Order)).one()
     assert order.member_id == member_id_of(db.session.get_one(User, alice_id))

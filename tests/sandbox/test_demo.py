@@ -137,8 +137,8 @@ def test_it_comes_up_tells_where_everything_is_and_stops_in_order(home: Path) ->
     assert set(told["admin"]) == {"url", "email", "password"}
     assert set(told["pids"]) == PARTS
     assert all(psutil.pid_exists(pid) for pid in told["pids"].values())
-    assert requests.get(f"{told['web']}/ready", timeout=10).json()["status"] == "ok"
-    assert requests.get(f"{told['mailbox']}/api/messages", timeout=10).json() == []
+    assert requests.get(f"{told['web']}/ready", timeout=60).json()["status"] == "ok"
+    assert requests.get(f"{told['mailbox']}/api/messages", timeout=60).json() == []
     output = run.output.read_text()
     assert told["web"] in output
     assert told["admin"]["password"] in output

@@ -27,12 +27,12 @@ class Mailbox:
             client.send_message(message, to_addrs=to)
 
     def messages(self, **query: str) -> list[dict[str, Any]]:
-        answer = requests.get(f"{self.url}/api/messages", params=query, timeout=5)
+        answer = requests.get(f"{self.url}/api/messages", params=query, timeout=60)
         found: list[dict[str, Any]] = answer.json()
         return found
 
     def refuse(self, **rule: object) -> requests.Response:
-        return requests.post(f"{self.url}/api/control", json=rule, timeout=5)
+        return requests.post(f"{self.url}/api/control", json=rule, timeout=60)
 
 
 def start(folder: Path) -> Mailbox:
@@ -49,7 +49,7 @@ def start(folder: Path) -> Mailbox:
 
 def stop(mailbox: Mailbox) -> None:
     mailbox.process.terminate()
-    assert mailbox.process.wait(10) == 0
+    assert mailbox.process.wait(60) == 0
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +61,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mailbox]:
 
 @pytest.fixture
 def mailbox(running: Mailbox) -> Mailbox:
-    requests.delete(f"{running.url}/api/messages", timeout=5)
-    requests.delete(f"{running.url}/api/control", timeout=5)
+    requests.delete(f"{running.url}/api/messages", timeout=60)
+    requests.delete(f"{running.url}/api/control", timeout=60)
     return running
 
 
@@ -96,7 +96,7 @@ def test_a_mail_comes_out_as_json_with_exactly_these_keys(mailbox: Mailbox) -> N
     assert "Thank you" in caught["text"]
     assert "<b>you</b>" in caught["html"]
     assert caught["received_at"].endswith("+00:00")
-    one = requests.get(f"{mailbox.url}/api/messages/{caught['id']}", timeout=5).json()
+    one = requests.get(f"{mailbox.url}/api/messages/{caught['id']}", timeout=60).json()
     assert one == caught
 
 
@@ -124,7 +124,7 @@ def test_mail_survives_a_restart(tmp_path: Path) -> None:
 
 def test_deleting_empties_it(mailbox: Mailbox) -> None:
     mailbox.send(mail())
-    assert requests.delete(f"{mailbox.url}/api/messages", timeout=5).json() == {"deleted": 1}
+    assert requests.delete(f"{mailbox.url}/api/messages", timeout=60).json() == {"deleted": 1}
     assert mailbox.messages() == []
 
 
@@ -198,7 +198,7 @@ def test_a_broken_mail_is_caught_and_shown(mailbox: Mailbox, source: bytes) -> N
     (caught,) = mailbox.messages()
     for view in ("html", "text", "headers", "source"):
         page = requests.get(
-            f"{mailbox.url}/messages/{caught['id']}", params={"view": view}, timeout=5
+            f"{mailbox.url}/messages/{caught['id']}", params={"view": view}, timeout=60
         )
         assert page.status_code == 200
 
@@ -207,12 +207,12 @@ def test_a_mails_html_can_run_nothing(mailbox: Mailbox) -> None:
     hostile = mail(subject="<script>alert(1)</script>")
     mailbox.send(hostile)
     (caught,) = mailbox.messages()
-    assert "<script>alert" not in requests.get(mailbox.url, timeout=5).text
-    page = requests.get(f"{mailbox.url}/messages/{caught['id']}", timeout=5)
+    assert "<script>alert" not in requests.get(mailbox.url, timeout=60).text
+    page = requests.get(f"{mailbox.url}/messages/{caught['id']}", timeout=60)
     assert "<b>you</b>" not in page.text
     assert 'sandbox="allow-popups allow-popups-to-escape-sandbox"' in page.text
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]
-    framed = requests.get(f"{mailbox.url}/messages/{caught['id']}/html", timeout=5)
+    framed = requests.get(f"{mailbox.url}/messages/{caught['id']}/html", timeout=60)
     assert "<b>you</b>" in framed.text
     policy = framed.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
@@ -230,25 +230,25 @@ def test_pictures_inside_a_mail_and_attachments_are_reachable(mailbox: Mailbox) 
     mailbox.send(message)
     (caught,) = mailbox.messages()
     base = f"{mailbox.url}/messages/{caught['id']}"
-    page = requests.get(f"{base}/html", timeout=5).text
+    page = requests.get(f"{base}/html", timeout=60).text
     picture = page.split('src="')[1].split('"')[0]
-    assert requests.get(mailbox.url + picture, timeout=5).content == b"\x89PNG"
-    assert "bill.pdf" in requests.get(base, timeout=5).text
+    assert requests.get(mailbox.url + picture, timeout=60).content == b"\x89PNG"
+    assert "bill.pdf" in requests.get(base, timeout=60).text
 
 
 def test_the_page_searches_and_says_when_nothing_is_there(mailbox: Mailbox) -> None:
-    assert "No mail yet" in requests.get(mailbox.url, timeout=5).text
+    assert "No mail yet" in requests.get(mailbox.url, timeout=60).text
     mailbox.send(mail("alice@example.org", "For 100% of Alice"))
     mailbox.send(mail("bob@example.org", "For Bob"))
-    page = requests.get(mailbox.url, params={"q": "100%"}, timeout=5).text
+    page = requests.get(mailbox.url, params={"q": "100%"}, timeout=60).text
     assert "For 100% of Alice" in page
     assert "For Bob" not in page
 
 
 def test_other_sites_cannot_reach_in(mailbox: Mailbox) -> None:
-    rebound = requests.get(mailbox.url, headers={"Host": "evil.example:80"}, timeout=5)
+    rebound = requests.get(mailbox.url, headers={"Host": "evil.example:80"}, timeout=60)
     assert rebound.status_code == 403
     posted = requests.post(
-        f"{mailbox.url}/clear", headers={"Sec-Fetch-Site": "cross-site"}, timeout=5
+        f"{mailbox.url}/clear", headers={"Sec-Fetch-Site": "cross-site"}, timeout=60
     )
     assert posted.status_code == 403

@@ -319,4 +319,4 @@ def serve(manner: Manner, host: str = "127.0.0.1") -> Iterator[OidcProvider]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(60)

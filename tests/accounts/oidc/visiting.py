@@ -35,7 +35,7 @@ def leave(browser: FlaskClient, provider: OidcProvider, **query: str) -> str:
 
 def at_provider(url: str) -> tuple[str, dict[str, str]]:
     """Be there, and return the path and the parameters that the browser is sent back with."""
-    answer = requests.get(url, allow_redirects=False, timeout=10)
+    answer = requests.get(url, allow_redirects=False, timeout=60)
     if answer.is_redirect:
         parts = urlsplit(answer.headers["Location"])
         return parts.path, dict(parse_qsl(parts.query))

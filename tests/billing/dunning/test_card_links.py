@@ -75,7 +75,7 @@ class Debtor:
 
 
 def later(desk: StripeDesk) -> datetime:
-    found = requests.get(f"{desk.url}/_sandbox/health", timeout=10).json()
+    found = requests.get(f"{desk.url}/_sandbox/health", timeout=60).json()
     return datetime.fromtimestamp(int(found["now"]), UTC)
 
 
@@ -222,12 +222,12 @@ def test_without_an_answer_of_stripes_nothing_is_lost(debtor: Debtor, run_jobs: 
     answer = debtor.client.post(path)
     assert answer.location == path
     assert "please try again" in debtor.client.get(path).text
-    requests.delete(f"{desk.url}/_sandbox/fail", timeout=10)
+    requests.delete(f"{desk.url}/_sandbox/fail", timeout=60)
     session_id = debtor.open(path)
     done = debtor.leave_card(session_id)["success_url"]
     invoice = debtor.case.invoice.stripe_id
     desk.control("fail", route=f"POST /v1/invoices/{invoice}/pay", status=500, times=9)
     assert "Almost done" in debtor.client.get(done).text
-    requests.delete(f"{desk.url}/_sandbox/fail", timeout=10)
+    requests.delete(f"{desk.url}/_sandbox/fail", timeout=60)
     assert "Thank you, it is paid" in debtor.client.get(done).text
     assert debtor.case.state is CaseState.RECOVERED

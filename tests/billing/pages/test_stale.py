@@ -56,7 +56,7 @@ def test_who_changed_their_mind_while_stripe_was_away_gets_what_they_wanted_last
     first, last = db.session.scalars(asked)
     with pytest.raises(StripeUnavailable):
         carry_out(last)
-    requests.delete(f"{stripe_desk.url}/_sandbox/fail", timeout=10)
+    requests.delete(f"{stripe_desk.url}/_sandbox/fail", timeout=60)
     assert carry_out(last) is OperationState.DONE
     done = db.session.get_one(BillingOperation, first, populate_existing=True)
     assert done.state is OperationState.DONE

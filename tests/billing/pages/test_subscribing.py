@@ -131,7 +131,7 @@ def test_stripe_away_is_told_and_the_next_press_finds_the_same_page(
 ) -> None:
     stripe_desk.control("fail", route="POST /v1/checkout/sessions", status=500, times=10)
     assert press(browser, price_of(pro).id) == "/pricing"
-    requests.delete(f"{stripe_desk.url}/_sandbox/fail", timeout=10)
+    requests.delete(f"{stripe_desk.url}/_sandbox/fail", timeout=60)
     assert "Nothing was charged" in browser.get("/pricing").text
     [kept] = checkouts()
     assert kept.state is CheckoutState.OPEN

@@ -68,7 +68,7 @@ def alice(stripe_desk: StripeDesk, plan: Plan) -> Subscriber:
 
 
 def now_at(desk: StripeDesk) -> datetime:
-    found = requests.get(f"{desk.url}/_sandbox/health", timeout=10).json()
+    found = requests.get(f"{desk.url}/_sandbox/health", timeout=60).json()
     return datetime.fromtimestamp(int(found["now"]), UTC)
 
 

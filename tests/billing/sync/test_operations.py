@@ -57,7 +57,7 @@ def test_it_is_done_at_stripe_and_seen_here_at_once(alice: Subscriber) -> None:
 
 def test_a_day_that_stripes_own_pages_set_is_taken_back_as_a_day(alice: Subscriber) -> None:
     url = alice.desk.client.v1.billing_portal.sessions.create({"customer": alice.stripe_id}).url
-    requests.post(f"{url}/cancel", data={"subscription": alice.row.stripe_id}, timeout=10)
+    requests.post(f"{url}/cancel", data={"subscription": alice.row.stripe_id}, timeout=60)
     sync_now(Ref(RefKind.SUBSCRIPTION, alice.row.stripe_id))
     db.session.commit()
     row = alice.row
@@ -88,7 +88,7 @@ def test_without_an_answer_it_stays_requested_and_the_job_asks_again(
     db.session.rollback()
     db.session.refresh(operation)
     assert operation.state is OperationState.REQUESTED
-    requests.delete(f"{stripe_desk.url}/_sandbox/fail", timeout=10)
+    requests.delete(f"{stripe_desk.url}/_sandbox/fail", timeout=60)
     assert carry_out(operation.id) is OperationState.DONE
     assert alice.row.ended_at is not None
 

@@ -29,6 +29,7 @@ from tests.conftest import make_config
 from tests.factories.emails import code_of, recipient_of
 from tests.other_apps import MakeApp, create_quietly
 from tests.services import Addresses, Database
+from tests.waiting import eventually
 from webapp.campaigns.codes import write_code
 from webapp.campaigns.models import EmailLink, TrackingKind
 from webapp.campaigns.services.tracking import holding, links, publish_links, spool
@@ -164,9 +165,7 @@ def test_what_was_noted_reaches_redis_by_itself(
     monkeypatch.setattr(holding, "CARRY_SECONDS", 0.01)
     for _ in range(3):
         sent.ask(Ask(60, "link:3"))
-    until = time.monotonic() + 5
-    while spool.list_files() and time.monotonic() < until:
-        time.sleep(0.01)
+    eventually(lambda: not spool.list_files(), "the spool is carried over")
     assert redis_client().xlen(holding.stream_key()) >= 1
     drain_tracking()
     assert len(events_of(session)) == 3

@@ -101,7 +101,7 @@ class Shop:
         self.api = client_of(self.sandbox, self.key).v1
 
     def control(self, path: str, **body: Any) -> dict[str, Any]:
-        response = requests.post(f"{self.sandbox.url}/_sandbox/{path}", json=body, timeout=40)
+        response = requests.post(f"{self.sandbox.url}/_sandbox/{path}", json=body, timeout=60)
         answer: dict[str, Any] = response.json()
         assert response.status_code == 200, answer
         return answer
@@ -127,7 +127,7 @@ class Shop:
         """Post the hosted page's form as a browser would."""
         assert session.url
         return requests.post(
-            session.url, data={**CARD, **changes}, allow_redirects=False, timeout=10
+            session.url, data={**CARD, **changes}, allow_redirects=False, timeout=60
         )
 
     def paid(self, **changes: Any) -> stripe.checkout.Session:
@@ -148,7 +148,7 @@ class Shop:
             self.sandbox.url + path,
             data=data,
             headers={"Authorization": f"Bearer {self.key}", **headers},
-            timeout=10,
+            timeout=60,
         )
 
 

@@ -58,4 +58,4 @@ def join(shop: Shop, **more: Any) -> Member:
 
 
 def post(url: str, **sent: str) -> requests.Response:
-    return requests.post(url, data=sent, allow_redirects=False, timeout=10)
+    return requests.post(url, data=sent, allow_redirects=False, timeout=60)

@@ -11,14 +11,14 @@ from tests.sandbox.stripe.desk import Ear, Shop
 
 
 def refused(shop: Shop, path: str, **body: Any) -> requests.Response:
-    answer = requests.post(f"{shop.sandbox.url}/_sandbox/{path}", json=body, timeout=10)
+    answer = requests.post(f"{shop.sandbox.url}/_sandbox/{path}", json=body, timeout=60)
     assert answer.status_code in (400, 404)
     assert answer.json()["error"]
     return answer
 
 
 def test_health_says_that_it_is_well(shop: Shop) -> None:
-    told = requests.get(f"{shop.sandbox.url}/_sandbox/health", timeout=10).json()
+    told = requests.get(f"{shop.sandbox.url}/_sandbox/health", timeout=60).json()
     assert told["ok"] is True
     assert told["url"] == shop.sandbox.url
 
@@ -60,8 +60,8 @@ def test_a_timeout_is_silence(own: Shop) -> None:
 def test_faults_can_be_seen_and_cleared(own: Shop) -> None:
     url = f"{own.sandbox.url}/_sandbox/fail"
     own.control("fail", route="* /v1/*", status=503, times=99)
-    assert requests.get(url, timeout=10).json()["data"][0]["times"] == 99
-    requests.delete(url, timeout=10)
+    assert requests.get(url, timeout=60).json()["data"][0]["times"] == 99
+    requests.delete(url, timeout=60)
     assert own.api.coupons.list().data == []
     refused(own, "fail", route="everything", status=500)
     refused(own, "fail", route="GET /v1/coupons", status="sulk")
@@ -136,20 +136,20 @@ def test_a_key_can_be_added_with_its_endpoint(shop: Shop) -> None:
 
 def test_violations_can_be_asked_for(own: Shop) -> None:
     own.paid()
-    told = requests.get(f"{own.sandbox.url}/_sandbox/violations", timeout=20).json()
+    told = requests.get(f"{own.sandbox.url}/_sandbox/violations", timeout=60).json()
     assert told["checked"] > 0
     assert told["data"] == []
 
 
 def test_the_front_page_lists_what_happened(shop: Shop) -> None:
     session = shop.session(client_reference_id="cart-77")
-    front = requests.get(f"{shop.sandbox.url}/", timeout=10)
+    front = requests.get(f"{shop.sandbox.url}/", timeout=60)
     assert session.id[:18] in front.text
     assert "cart-77" in front.text
 
 
 def test_unknown_control_addresses_are_told(shop: Shop) -> None:
-    answer = requests.get(f"{shop.sandbox.url}/_sandbox/unicorns", timeout=10)
+    answer = requests.get(f"{shop.sandbox.url}/_sandbox/unicorns", timeout=60)
     assert answer.status_code == 404
-    broken = requests.post(f"{shop.sandbox.url}/_sandbox/chaos", data="{", timeout=10)
+    broken = requests.post(f"{shop.sandbox.url}/_sandbox/chaos", data="{", timeout=60)
     assert broken.status_code == 400

@@ -18,7 +18,7 @@ SHIPPING: Any = [
 
 def page(session: stripe.checkout.Session) -> HTMLParser:
     assert session.url
-    response = requests.get(session.url, timeout=10)
+    response = requests.get(session.url, timeout=60)
     assert response.status_code == 200
     return HTMLParser(response.text)
 
@@ -269,16 +269,16 @@ def test_the_bank_may_ask_first_and_be_told_yes(shop: Shop, number: str) -> None
     answer = shop.pay(session, card_number=number)
     assert answer.status_code == 303
     bank = answer.headers["Location"]
-    assert "Confirm this payment" in words(requests.get(bank, timeout=10))
+    assert "Confirm this payment" in words(requests.get(bank, timeout=60))
     waiting = shop.again(session, "payment_intent").payment_intent
     assert isinstance(waiting, stripe.PaymentIntent)
     assert waiting.status == "requires_action"
-    done = requests.post(bank, data={"outcome": "complete"}, allow_redirects=False, timeout=10)
+    done = requests.post(bank, data={"outcome": "complete"}, allow_redirects=False, timeout=60)
     assert done.headers["Location"].startswith("https://shop.test/thanks")
     assert shop.event_types()[:2] == ["payment_intent.created", "payment_intent.requires_action"]
     assert shop.again(session).payment_status == "paid"
     # A second click on the bank's button finds the payment made.
-    twice = requests.post(bank, data={"outcome": "complete"}, allow_redirects=False, timeout=10)
+    twice = requests.post(bank, data={"outcome": "complete"}, allow_redirects=False, timeout=60)
     assert twice.status_code == 303
     assert shop.event_types().count("charge.succeeded") == 1
 
@@ -286,7 +286,7 @@ def test_the_bank_may_ask_first_and_be_told_yes(shop: Shop, number: str) -> None
 def test_the_bank_told_no_leads_back_to_the_page(shop: Shop) -> None:
     session = shop.session()
     bank = shop.pay(session, card_number="4000002500003155").headers["Location"]
-    answer = requests.post(bank, data={"outcome": "fail"}, timeout=10)
+    answer = requests.post(bank, data={"outcome": "fail"}, timeout=60)
     assert answer.status_code == 402
     assert "unable to authenticate your payment method" in words(answer)
     assert shop.event_types()[-1] == "payment_intent.payment_failed"
@@ -341,12 +341,12 @@ def test_closed_sessions_show_a_sentence(shop: Shop) -> None:
     shop.api.checkout.sessions.expire(expired.id)
     assert paid.url
     assert expired.url
-    assert "You've already paid this order." in words(requests.get(paid.url, timeout=10))
-    late = requests.get(expired.url, timeout=10)
+    assert "You've already paid this order." in words(requests.get(paid.url, timeout=60))
+    late = requests.get(expired.url, timeout=60)
     assert late.status_code == 410
     assert "nothing was charged" in words(late)
     assert shop.pay(expired).status_code == 410
-    unknown = requests.get(f"{shop.sandbox.url}/c/pay/cs_x", timeout=10)
+    unknown = requests.get(f"{shop.sandbox.url}/c/pay/cs_x", timeout=60)
     assert unknown.status_code == 404
 
 

@@ -34,7 +34,7 @@ def owing(own: Shop, number: str = "4000000000000341") -> tuple[Member, stripe.I
 def test_an_invoice_is_paid_with_a_new_card_that_is_kept(own: Shop) -> None:
     member, invoice = owing(own)
     url = str(invoice.hosted_invoice_url)
-    told = words(requests.get(url, timeout=10))
+    told = words(requests.get(url, timeout=60))
     for text in ("To pay", "€9.00", str(invoice.number), "1 × Pro", "Bob"):
         assert text in told
     refused = post(url, **{**NEW_CARD, "card_number": "4000000000009995"})
@@ -42,7 +42,7 @@ def test_an_invoice_is_paid_with_a_new_card_that_is_kept(own: Shop) -> None:
     assert "Your card has insufficient funds." in words(refused)
     assert post(url, **{**NEW_CARD, "cvc": "1"}).status_code == 402
     assert post(url, **NEW_CARD, keep="1").headers["Location"] == url
-    again = requests.get(url, timeout=10)
+    again = requests.get(url, timeout=60)
     assert "Paid" in words(again)
     assert HTMLParser(again.text).css_first("input[name=card_number]") is None
     assert member.plan().status == "active"
@@ -62,15 +62,15 @@ def test_a_bank_that_asks_at_renewal_is_answered_on_the_page(own: Shop) -> None:
     member, invoice = owing(own, "4000002760003184")
     assert "invoice.payment_action_required" in own.event_types()
     url = str(invoice.hosted_invoice_url)
-    assert "Your bank wants to know that it's you" in words(requests.get(url, timeout=10))
+    assert "Your bank wants to know that it's you" in words(requests.get(url, timeout=60))
     bank = post(url, action="confirm").headers["Location"]
     back = post(bank, outcome="fail").headers["Location"]
-    failed = requests.get(back, timeout=10)
+    failed = requests.get(back, timeout=60)
     assert failed.status_code == 402
     assert "unable to authenticate" in words(failed)
     bank = post(url, **{**NEW_CARD, "card_number": "4000002760003184"}).headers["Location"]
     back = post(bank, outcome="complete").headers["Location"]
-    assert "Paid" in words(requests.get(back, timeout=10))
+    assert "Paid" in words(requests.get(back, timeout=60))
     assert member.plan().status == "active"
 
 
@@ -84,7 +84,7 @@ def test_the_paper_has_number_lines_taxes_and_sums(own: Shop) -> None:
     for text in ("Invoice", str(invoice.number), "Date paid", "Poland", "€9.00 paid"):
         assert text in told
     assert "VAT (19\N{NO-BREAK SPACE}% on €7.56, included) €1.44" in told
-    name = requests.head(str(invoice.invoice_pdf), timeout=10).headers["Content-Disposition"]
+    name = requests.head(str(invoice.invoice_pdf), timeout=60).headers["Content-Disposition"]
     assert name == f'attachment; filename="Invoice-{invoice.number}.pdf"'
 
 
@@ -92,12 +92,12 @@ def test_a_draft_and_a_void_invoice_take_no_money(own: Shop) -> None:
     member, invoice = owing(own)
     own.api.invoices.void_invoice(str(invoice.id))
     url = str(invoice.hosted_invoice_url)
-    assert "Cancelled" in words(requests.get(url, timeout=10))
+    assert "Cancelled" in words(requests.get(url, timeout=60))
     post(url, **NEW_CARD)
     assert own.api.invoices.retrieve(str(invoice.id)).amount_paid == 0
     draft = own.api.invoices.create({"customer": member.customer})
     for path in ("", "/pdf"):
-        page = requests.get(f"{own.sandbox.url}/c/invoice/{draft.id}{path}", timeout=10)
+        page = requests.get(f"{own.sandbox.url}/c/invoice/{draft.id}{path}", timeout=60)
         assert page.status_code == 404
 
 
@@ -111,9 +111,9 @@ def test_links_move_along_with_the_sandbox(own: Shop) -> None:
     assert str(moved.hosted_invoice_url).startswith("http://127.0.0.1:1/c/invoice/")
     assert str(moved.invoice_pdf).startswith("http://127.0.0.1:1/c/invoice/")
     machine.listen_at(old)
-    assert requests.get(portal, timeout=10).status_code == 200
+    assert requests.get(portal, timeout=60).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/c/invoice/in_x", "/c/invoice/in_x/pdf", "/c/portal/bps_x"])
 def test_what_nobody_has_is_not_found(shop: Shop, path: str) -> None:
-    assert requests.get(shop.sandbox.url + path, timeout=10).status_code == 404
+    assert requests.get(shop.sandbox.url + path, timeout=60).status_code == 404

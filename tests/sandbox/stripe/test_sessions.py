@@ -266,7 +266,7 @@ def test_a_recovered_session_names_the_one_before(own: Shop) -> None:
     assert after.recovery.url
     import requests
 
-    answer = requests.get(after.recovery.url, allow_redirects=False, timeout=10)
+    answer = requests.get(after.recovery.url, allow_redirects=False, timeout=60)
     assert answer.status_code == 303
     fresh = own.api.checkout.sessions.list().data[0]
     assert fresh.recovered_from == session.id

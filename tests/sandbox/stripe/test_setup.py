@@ -77,14 +77,14 @@ def test_the_bank_is_asked_and_its_answer_decides(shop: Shop, outcome: str, stat
     assert setup.next_action
     assert setup.next_action.redirect_to_url
     bank = str(setup.next_action.redirect_to_url.url)
-    assert "Confirm this card" in words(requests.get(bank, timeout=10))
-    answer = requests.post(bank, data={"outcome": outcome}, allow_redirects=False, timeout=10)
+    assert "Confirm this card" in words(requests.get(bank, timeout=60))
+    answer = requests.post(bank, data={"outcome": outcome}, allow_redirects=False, timeout=60)
     back = f"https://shop.test/back?from=bank&setup_intent={setup.id}"
     assert answer.headers["Location"] == back
     again = shop.api.setup_intents.retrieve(setup.id)
     assert again.status == ("succeeded" if status == "succeeded" else "requires_payment_method")
     assert len(shop.api.setup_attempts.list({"setup_intent": setup.id}).data) == 1
-    assert requests.get(bank, timeout=10).status_code == 410
+    assert requests.get(bank, timeout=60).status_code == 410
 
 
 def test_a_canceled_or_finished_intent_takes_no_card(shop: Shop) -> None:
@@ -106,7 +106,7 @@ def test_checkout_keeps_a_card_for_a_customer(shop: Shop, ear: Ear) -> None:
         setup_intent_data={"metadata": {"subscription": "sub_1"}},
     )
     assert (session.payment_status, session.amount_total) == ("no_payment_required", None)
-    shown = requests.get(str(session.url), timeout=10)
+    shown = requests.get(str(session.url), timeout=60)
     assert "Nothing is charged now." in words(shown)
     assert 'value="bob@example.com" readonly' in shown.text
     answer = shop.pay(session)
@@ -140,11 +140,11 @@ def test_checkout_says_why_a_card_cannot_be_kept(shop: Shop) -> None:
     assert "Your card has insufficient funds." in words(refused)
     assert shop.pay(session, card_number="4242").status_code == 402
     bank = shop.pay(session, card_number="4000002760003184").headers["Location"]
-    no = requests.post(bank, data={"outcome": "fail"}, timeout=10)
+    no = requests.post(bank, data={"outcome": "fail"}, timeout=60)
     assert no.status_code == 402
     assert "unable to authenticate" in words(no)
     bank = shop.pay(session, card_number="4000002760003184").headers["Location"]
-    yes = requests.post(bank, data={"outcome": "complete"}, allow_redirects=False, timeout=10)
+    yes = requests.post(bank, data={"outcome": "complete"}, allow_redirects=False, timeout=60)
     assert yes.headers["Location"].startswith("https://shop.test/thanks")
     done = shop.again(session, "setup_intent")
     assert isinstance(done.setup_intent, stripe.SetupIntent)
@@ -163,7 +163,7 @@ def test_an_expired_setup_takes_its_intent_along(shop: Shop) -> None:
         "setup_intent.canceled",
         "checkout.session.expired",
     ]
-    late = requests.get(str(session.url), timeout=10)
+    late = requests.get(str(session.url), timeout=60)
     assert late.status_code == 410
     assert "no card was saved" in words(late)
 

@@ -31,7 +31,7 @@ def subscribing(shop: Shop, **changes: Any) -> stripe.checkout.Session:
 
 
 def shown(session: stripe.checkout.Session) -> str:
-    return words(requests.get(str(session.url), timeout=10))
+    return words(requests.get(str(session.url), timeout=60))
 
 
 def test_a_paid_session_starts_the_subscription_with_the_typed_card(shop: Shop, ear: Ear) -> None:
@@ -106,8 +106,8 @@ def test_a_trial_is_said_in_words_and_asks_the_bank_at_the_start(shop: Shop) -> 
     refused = shop.pay(session, card_number="4000000000000002")
     assert refused.status_code == 402
     bank = shop.pay(session, card_number="4000002500003155").headers["Location"]
-    assert "Confirm this card" in words(requests.get(bank, timeout=10))
-    answer = requests.post(bank, data={"outcome": "complete"}, allow_redirects=False, timeout=10)
+    assert "Confirm this card" in words(requests.get(bank, timeout=60))
+    answer = requests.post(bank, data={"outcome": "complete"}, allow_redirects=False, timeout=60)
     assert answer.headers["Location"].startswith("https://shop.test/thanks")
     done = shop.again(session, "subscription", "invoice")
     assert (done.payment_status, done.setup_intent) == ("no_payment_required", None)
@@ -134,7 +134,7 @@ def test_a_trial_without_a_card_is_possible_where_the_shop_allows_it(shop: Shop)
         payment_method_collection="if_required",
         subscription_data={"trial_period_days": 7},
     )
-    tree = HTMLParser(requests.get(str(session.url), timeout=10).text)
+    tree = HTMLParser(requests.get(str(session.url), timeout=60).text)
     assert tree.css_first("input[name=card_number]") is None
     assert shop.pay(session, card_number="").status_code == 303
     subscription = shop.again(session, "subscription").subscription
@@ -149,11 +149,11 @@ def test_a_refused_card_starts_nothing_and_a_good_one_follows(shop: Shop) -> Non
     assert "Your card has insufficient funds." in words(refused)
     assert shop.api.subscriptions.list({"status": "all"}).data == []
     bank = shop.pay(session, card_number="4000002760003184").headers["Location"]
-    no = requests.post(bank, data={"outcome": "fail"}, timeout=10)
+    no = requests.post(bank, data={"outcome": "fail"}, timeout=60)
     assert no.status_code == 402
     assert shop.api.subscriptions.list({"status": "all"}).data == []
     bank = shop.pay(session, card_number="4000002760003184").headers["Location"]
-    yes = requests.post(bank, data={"outcome": "complete"}, allow_redirects=False, timeout=10)
+    yes = requests.post(bank, data={"outcome": "complete"}, allow_redirects=False, timeout=60)
     assert yes.status_code == 303
     done = shop.again(session, "subscription")
     assert isinstance(done.subscription, stripe.Subscription)
