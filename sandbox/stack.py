@@ -35,7 +35,7 @@ from sandbox.seed import (
 from sandbox.state import State
 from sandbox.steps import Steps
 
-START_SECONDS = 60
+START_SECONDS = 180
 SETUP_SECONDS = 600
 STOP_ORDER = ("web", "clock", "worker", "stripe", "mailbox")
 OURS = ("FLASK_", "STRIPE_", "SMTP_", "DATABASE_", "REDIS_", "SECRET_KEY", "GUNICORN_", "BASE_URL")
@@ -172,9 +172,8 @@ class Stack:
     def _finish(self, children: list[Child], failure: str) -> None:
         """Wait for one-off commands, showing what they print last."""
         deadline = time.monotonic() + SETUP_SECONDS
-        while any(child.is_alive() for child in children):
-            alive = next(child for child in children if child.is_alive())
-            self.steps.tick(tail(alive.log, 1))
+        while alive := [child for child in children if child.is_alive()]:
+            self.steps.tick(tail(alive[0].log, 1))
             if time.monotonic() > deadline:
                 raise SandboxError(f"{failure}: not done after {SETUP_SECONDS} s.")
             time.sleep(0.05)
