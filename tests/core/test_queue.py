@@ -234,7 +234,10 @@ def test_redis_away_loses_no_promise(
     with monkeypatch.context() as patch:
         patch.setattr(bells, "_rq_queue", away)
         job_id = promise()
-        queue.ring(PURGE)
+        assert not queue.ring_all([(PURGE, Queue.CRITICAL)])
     assert relay() == 1
     run(job_id)
     assert len(calls) == 1
+    before = rung()
+    assert queue.ring_all([(PURGE, Queue.CRITICAL)])
+    assert rung() == before + 1, "a bell must not hang that nobody will answer"

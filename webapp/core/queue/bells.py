@@ -7,7 +7,6 @@ import socket
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from enum import StrEnum
-from itertools import compress
 from typing import Any
 
 import rq
@@ -49,8 +48,8 @@ def ring(path: str, queue: Queue = Queue.CRITICAL) -> None:
     ring_all([(path, queue)])
 
 
-def ring_all(calls: Sequence[tuple[str, Queue]]) -> None:
-    """The same for several at once, in two round trips."""
+def ring_all(calls: Sequence[tuple[str, Queue]]) -> bool:
+    """The same for several at once, in two round trips; returns whether Redis took them."""
     try:
         _ring_new(calls)
     except RedisError as error:
@@ -58,17 +57,22 @@ def ring_all(calls: Sequence[tuple[str, Queue]]) -> None:
         logger.warning(
             "rings lost, the clock will call", extra={"paths": paths, "why": repr(error)}
         )
+        return False
+    return True
 
 
 def _ring_new(calls: Sequence[tuple[str, Queue]]) -> None:
-    with redis_client().pipeline(transaction=False) as pipe:
-        for path, _ in calls:
-            pipe.set(current_fork().redis_key("ring", path), 1, nx=True, ex=RING_SECONDS)
-        is_new = pipe.execute()
-        for path, queue in compress(calls, is_new):
-            _rq_queue(queue.value).enqueue(
-                ANSWER, current_fork().name, path, pipeline=pipe, **_RQ_OPTIONS
-            )
+    bells = {path: current_fork().redis_key("ring", path) for path, _ in calls}
+    hanging = redis_client().mget(bells.values()) if bells else []
+    # A bell and its call in one transaction: none hangs that nobody will answer.
+    with redis_client().pipeline() as pipe:
+        pipe.multi()  # or RQ would, which is too late after the first bell
+        for (path, queue), hangs in zip(calls, hanging, strict=True):
+            if not hangs:
+                pipe.set(bells[path], 1, ex=RING_SECONDS)
+                _rq_queue(queue.value).enqueue(
+                    ANSWER, current_fork().name, path, pipeline=pipe, **_RQ_OPTIONS
+                )
         pipe.execute()
 
 
