@@ -14,7 +14,7 @@ from sandbox.ports import HOST, free_port
 from sandbox.processes import ROOT, Child, SandboxError, spawn, tail
 
 DATABASES = 64
-START_SECONDS = 20
+START_SECONDS = 60
 
 
 class Redis:

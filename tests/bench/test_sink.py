@@ -17,7 +17,7 @@ def port() -> Iterator[int]:
     port = free_port()
     command = [sys.executable, "-m", "bench.sink", "--port", str(port)]
     with subprocess.Popen(command, cwd=ROOT) as process:
-        assert wait_until(lambda: answers(port), 20)
+        assert wait_until(lambda: answers(port), 60)
         yield port
         process.terminate()
 

@@ -21,7 +21,7 @@ IS_FULL = os.environ.get("CHAOS_FULL") == "1"
 CUSTOMERS, DAYS, KILLS = (30, 120, 40) if IS_FULL else (6, 45, 6)
 # The clock stands still in the middle: steps are missed then, and none of them is sent late.
 CLOCK_OFF = 5
-PATIENCE_SECONDS = 3000 if IS_FULL else 600
+PATIENCE_SECONDS = 3000 if IS_FULL else 1800
 
 
 def begin(folder: Path, kills: int) -> "subprocess.Popen[str]":

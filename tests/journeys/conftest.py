@@ -31,7 +31,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-START_SECONDS = 180
+START_SECONDS = 600
 CALL = """
 INSERT INTO job (path, args, queue, state, attempts, max_attempts, run_at, deadline_at, created_at)
 VALUES (%s, '[]', 'critical', 'queued', 0, 8, now(), now(), now())

@@ -89,7 +89,7 @@ def begin(home: Path, *arguments: str) -> Run:
             stderr=subprocess.STDOUT,
         )
     run = Run(process, output, ready, began)
-    wait_until(lambda: run.is_ready or process.poll() is not None, 180)
+    wait_until(lambda: run.is_ready or process.poll() is not None, 600)
     return run
 
 
@@ -113,8 +113,8 @@ def left_behind(home: Path) -> list[int]:
 
 
 def assert_nothing_left(home: Path, ports: list[int]) -> None:
-    assert wait_until(lambda: not left_behind(home), 20), left_behind(home)
-    assert wait_until(lambda: not any(map(answers, ports)), 20)
+    assert wait_until(lambda: not left_behind(home), 60), left_behind(home)
+    assert wait_until(lambda: not any(map(answers, ports)), 60)
     assert not (home / "ready.json").exists()
     names = {path.name for path in (home / "state").iterdir()}
     assert not names & {"lock", "processes.json", "demo.env"}
@@ -205,7 +205,7 @@ def test_the_check_makes_a_sale_from_nothing(tmp_path: Path) -> None:
         env={**env, **HOSTILE, **FRUGAL},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert sale.returncode == 0, sale.stdout + sale.stderr
     assert "All of it holds" in sale.stdout

@@ -50,17 +50,17 @@ time.sleep(600)
 
 def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     child = spawn("stubborn", STUBBORN, log=tmp_path / "log")
-    assert wait_until(lambda: "up" in child.last_words(), 10)
+    assert wait_until(lambda: "up" in child.last_words(), 60)
     child.stop(seconds=0.2)
     assert not psutil.pid_exists(child.pid)
 
 
 def test_a_childs_children_end_with_it(tmp_path: Path) -> None:
     child = spawn("family", FAMILY, log=tmp_path / "log")
-    assert wait_until(lambda: child.last_words().isdigit(), 10)
+    assert wait_until(lambda: child.last_words().isdigit(), 60)
     grandchild = int(child.last_words())
     child.stop()
-    assert wait_for_exit(grandchild, 5)
+    assert wait_for_exit(grandchild, 60)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of a parent's death")
@@ -72,7 +72,7 @@ def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
     child = int(parent.stdout.readline())
     parent.kill()
     parent.wait()
-    assert wait_for_exit(child, 10)
+    assert wait_for_exit(child, 60)
 
 
 def test_the_next_start_ends_what_was_recorded_or_marked(tmp_path: Path) -> None:
