@@ -81,8 +81,9 @@ def _lead(stopping: threading.Event, lease: Connection) -> None:
 def tick(last_slots: dict[str, int], at: float) -> None:
     """Relay due jobs and ring for each schedule entry whose slot has begun.
 
-    The periodic functions find their own work in Postgres, so a ring too many finds nothing to
-    do. One that Redis didn't take is rung again at the next tick.
+    The periodic functions find their own work in Postgres, so a ring that is lost with Redis is
+    only late by one slot and a ring too many finds nothing to do. One that Redis didn't take is
+    rung again at the next tick.
     """
     relay()
     slots = {entry.path: int(at // entry.seconds) for entry in SCHEDULE}

@@ -7,7 +7,7 @@ from webapp.core.queue import Queue
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """Call ``path()`` once in every slot of ``seconds``, however many clocks run."""
+    """Call ``path()`` once in every slot of ``seconds``, and whenever a clock begins to lead."""
 
     seconds: int
     path: str

@@ -44,6 +44,7 @@ class Race:
             thread.start()
         for thread in threads:
             thread.join(60)
+        assert not any(thread.is_alive() for thread in threads), "it never ended"
         assert self.wrong == []
 
     def begin(self, deed: Callable[[], object]) -> Thread:

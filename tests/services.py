@@ -17,6 +17,9 @@ from typing import Any
 
 import pytest
 import redis
+from flask import Flask
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from sandbox.postgres import Postgres, PostgresServer, external_postgres
 from sandbox.processes import SandboxError
@@ -237,6 +240,18 @@ def clean_redis(redis_url: str) -> Iterator[str]:
         client.flushdb()
         yield redis_url
         client.flushdb()
+
+
+@contextlib.contextmanager
+def redis_away(app: Flask) -> Iterator[None]:
+    """Within the block the app's Redis answers nothing."""
+    real = app.extensions["redis"]
+    nowhere = redis.Redis(port=1, socket_connect_timeout=0.1, retry=Retry(NoBackoff(), 0))
+    app.extensions["redis"] = nowhere
+    try:
+        yield
+    finally:
+        app.extensions["redis"] = real
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ class Days:
         while not (self._is_calm() and self._is_calm()):
             if time.monotonic() > deadline:
                 raise SandboxError(f"No rest within {REST_SECONDS} s: {self._busy()} left.")
-            # Held in the middle of a ring, the clock keeps a bell that nobody hears.
+            # Held between its notes and its rings, the clock leaves what nobody hears of.
             if (self.site.is_held or self.site.mortal) and time.monotonic() > patience:
                 self.site.ring_for_the_dead(self.now())
                 patience = time.monotonic() + LEASE_SECONDS

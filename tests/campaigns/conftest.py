@@ -8,12 +8,10 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from tests.services import redis_away
 from webapp.campaigns.models import ClientEvent
 
 VISITOR = uuid.UUID("3f2b8c1e-9d4a-4c77-8a51-0e6b7f1d2c3a")
@@ -44,7 +42,5 @@ def list_events(session: Session) -> list[ClientEvent]:
 @pytest.fixture
 def no_redis(app: Flask) -> Iterator[None]:
     """Redis is away."""
-    real = app.extensions["redis"]
-    app.extensions["redis"] = Redis(port=1, socket_connect_timeout=0.1, retry=Retry(NoBackoff(), 0))
-    yield
-    app.extensions["redis"] = real
+    with redis_away(app):
+        yield

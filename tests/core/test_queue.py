@@ -9,6 +9,7 @@ from flask import Flask
 from sqlalchemy import func, select, update
 
 import jobs.maintenance
+from tests.waiting import all_at_once
 from webapp.core import clock, queue
 from webapp.core.db import db
 from webapp.core.errors import DomainError, Unprocessable
@@ -153,6 +154,28 @@ def test_a_worker_lost_on_the_last_try_leaves_a_failed_job(app: Flask) -> None:
     assert job.error == "The worker was lost during the last try."
 
 
+@pytest.mark.parametrize("attempts", [0, 7])
+def test_what_took_longer_than_its_lease_is_done_all_the_same(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, attempts: int
+) -> None:
+    """Nobody else has begun it yet: it isn't done again, nor given up after the last try."""
+    given_back: list[JobState] = []
+
+    def outlive_the_lease(*_args: object) -> None:
+        with clock.frozen(clock.now() + timedelta(hours=1)):
+            relay()
+        given_back.append(get(job_id).state)
+
+    monkeypatch.setattr(jobs.maintenance, "purge", outlive_the_lease)
+    job_id = promise(max_attempts=8)
+    db.session.execute(update(Job).values(attempts=attempts))
+    db.session.commit()
+    run(job_id)
+    assert given_back == [JobState.FAILED if attempts else JobState.QUEUED]
+    job = get(job_id)
+    assert (job.state, job.attempts, job.error) == (JobState.DONE, attempts + 1, None)
+
+
 def test_a_failure_is_tried_again_later(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_args: object) -> None:
         raise DomainError("The printer is out of paper.")
@@ -221,6 +244,16 @@ def test_of_several_rings_those_are_new_whose_bell_does_not_hang(app: Flask) -> 
         Queue.CRITICAL: 1,
         Queue.BULK: 2,
     }
+
+
+def test_many_who_ring_at_once_hang_up_one_bell(app: Flask, calls: list[object]) -> None:
+    def ring(_number: int) -> None:
+        with app.app_context():
+            queue.ring(PURGE)
+
+    for _ in range(10):
+        all_at_once(12, ring)
+    assert rung() == 1
 
 
 def test_redis_away_loses_no_promise(

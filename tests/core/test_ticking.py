@@ -10,8 +10,11 @@ from flask import Flask
 import jobs.clock
 from jobs.clock import tick
 from jobs.schedule import SCHEDULE
+from tests.services import redis_away
 from webapp.core.db import db
 from webapp.core.queue import Queue
+from webapp.core.redis import redis_client
+from webapp.core.state import current_fork
 
 
 def test_a_tick_that_failed_does_not_end_the_clock(
@@ -34,22 +37,16 @@ def test_a_tick_that_failed_does_not_end_the_clock(
     assert len(ticks) == 2
 
 
-def test_what_redis_did_not_take_is_rung_for_at_the_next_tick(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_redis_did_not_take_is_rung_for_at_the_next_tick(app: Flask) -> None:
     last_slots: dict[str, int] = {}
-    with monkeypatch.context() as patch:
-        patch.setattr(jobs.clock, "ring_all", lambda _calls: False)
+    with redis_away(app):
         tick(last_slots, at=1_000_000)
-    rung: list[str] = []
-
-    def hear(calls: list[tuple[str, Queue]]) -> bool:
-        rung.extend(path for path, _ in calls)
-        return True
-
-    monkeypatch.setattr(jobs.clock, "ring_all", hear)
     tick(last_slots, at=1_000_001)
-    assert rung == [entry.path for entry in SCHEDULE]
-    rung.clear()
+    assert waiting() == len(SCHEDULE)
     tick(last_slots, at=1_000_001.5)
-    assert rung == []
+    assert waiting() == len(SCHEDULE)
+
+
+def waiting() -> int:
+    names = [current_fork().queue_name(queue) for queue in Queue]
+    return sum(redis_client().llen(f"rq:queue:{name}") for name in names)

@@ -209,8 +209,7 @@ def meet_the_wall(charlie: Member) -> None:
     charlie.look("/pro")
     charlie.heads("The Pro room")
     expect(owing).to_be_visible()
-    # Cases are taken on each minute; that of this jump may have come before the failure's event.
-    charlie.demo.call("jobs.billing.tick_cases")
+    # Cases are taken on each minute, and this jump's tick may have come before the failure's event.
     charlie.demo.wait_for_mail(charlie.email, "$49.00 didn’t go through")
 
     charlie.demo.go_to(charlie.failed_at + timedelta(days=8))

@@ -18,6 +18,7 @@ from webapp.billing.models import (
     StepAction,
 )
 from webapp.billing.queries.dunning import list_owed, look_ahead, steps_of
+from webapp.billing.services.carrying_out import LEASE
 from webapp.billing.services.dunning import acting
 from webapp.core import clock
 from webapp.core.audit import OPERATOR
@@ -116,6 +117,27 @@ def test_an_end_that_waits_is_taken_back_and_comes_again_in_its_time(story: Stor
         OperationState.REFUSED,
         OperationState.REQUESTED,
     ]
+
+
+@pytest.mark.parametrize("hold", [acting.exclude, acting.pause])
+def test_while_stripe_is_asked_for_the_end_nobody_believes_it_was_held(
+    story: Story, hold: Callable[..., DunningCase]
+) -> None:
+    """The try may fail and be made again: whoever was told "held" would lose the subscription."""
+    story.look(NOON + 14 * DAY)
+    case_id, asked_at = story.case.id, NOON + 14 * DAY
+    under_way = update(BillingOperation).values(due_at=asked_at + LEASE)
+    db.session.execute(under_way)
+    db.session.commit()
+    how = "pays by bank transfer" if hold is acting.exclude else None
+    with clock.frozen(asked_at), pytest.raises(CaseHeld, match="in two minutes"):
+        hold(case_id, how, OPERATOR)
+    db.session.rollback()
+    assert "end:14" in story.steps()
+    db.session.execute(update(BillingOperation).values(due_at=asked_at))
+    with clock.frozen(asked_at):
+        hold(case_id, how, OPERATOR)
+    assert ends() == [OperationState.REFUSED]
 
 
 def test_what_is_given_up_is_not_charged_any_more(story: Story) -> None:

@@ -71,7 +71,7 @@ def take_back(
 ) -> list[str]:
     """Refuse what waits to be asked of ``target``; returns the keys, which begin with ``prefix``.
 
-    What is being asked this very moment can't be taken back, and is done. Flushes.
+    What is being asked this very moment can't be taken back: ``is_waiting`` tells. Flushes.
     """
     taken_back = db.session.scalars(
         update(BillingOperation)
@@ -87,3 +87,14 @@ def take_back(
         .execution_options(synchronize_session=False)
     )
     return list(taken_back)
+
+
+def is_waiting(kinds: Collection[OperationKind], target: str, prefix: str = "") -> bool:
+    """Whether anything like it is asked of ``target`` and has no answer yet."""
+    waiting = select(BillingOperation.id).where(
+        BillingOperation.target == target,
+        BillingOperation.kind.in_(kinds),
+        BillingOperation.state == OperationState.REQUESTED,
+        BillingOperation.idempotency_key.startswith(prefix, autoescape=True),
+    )
+    return db.session.scalar(waiting.limit(1)) is not None

@@ -11,6 +11,7 @@ from typing import Any
 
 import rq
 from redis import RedisError
+from redis.client import Pipeline
 from rq.exceptions import DuplicateJobError, InvalidJobOperation
 from rq.serializers import JSONSerializer
 
@@ -42,14 +43,14 @@ class Queue(StrEnum):
 def ring(path: str, queue: Queue = Queue.CRITICAL) -> None:
     """Call ``path()`` soon, once for any number of rings until it begins.
 
-    For tables that are their own outbox (the webhook inbox, the mails): call it after the commit.
+    For tables that are their own outbox (the webhook inbox, reports): call it after the commit.
     The bell is taken down before the job looks, so a row committed before a ring is always seen.
     """
     ring_all([(path, queue)])
 
 
 def ring_all(calls: Sequence[tuple[str, Queue]]) -> bool:
-    """The same for several at once, in two round trips; returns whether Redis took them."""
+    """The same for several at once; returns whether Redis took them."""
     try:
         _ring_new(calls)
     except RedisError as error:
@@ -62,18 +63,23 @@ def ring_all(calls: Sequence[tuple[str, Queue]]) -> bool:
 
 
 def _ring_new(calls: Sequence[tuple[str, Queue]]) -> None:
-    bells = {path: current_fork().redis_key("ring", path) for path, _ in calls}
-    hanging = redis_client().mget(bells.values()) if bells else []
-    # A bell and its call in one transaction: none hangs that nobody will answer.
-    with redis_client().pipeline() as pipe:
-        pipe.multi()  # or RQ would, which is too late after the first bell
-        for (path, queue), hangs in zip(calls, hanging, strict=True):
+    """Hang up each missing bell together with its call: none hangs that nobody will answer."""
+    bells = [current_fork().redis_key("ring", path) for path, _ in calls]
+    if not bells or all(redis_client().mget(bells)):
+        return
+
+    def ring_missing(pipe: Pipeline) -> None:
+        hanging = pipe.mget(bells)
+        pipe.multi()
+        for (path, queue), bell, hangs in zip(calls, bells, hanging, strict=True):
             if not hangs:
-                pipe.set(bells[path], 1, ex=RING_SECONDS)
+                pipe.set(bell, 1, ex=RING_SECONDS)
                 _rq_queue(queue.value).enqueue(
                     ANSWER, current_fork().name, path, pipeline=pipe, **_RQ_OPTIONS
                 )
-        pipe.execute()
+
+    # Again where somebody else rang, or a worker answered, in the same moment.
+    redis_client().transaction(ring_missing, *bells)
 
 
 def has_waiting(*queues: Queue) -> bool:

@@ -23,6 +23,9 @@ from webapp.core.state import current_config, current_fork
 
 logger = logging.getLogger(__name__)
 
+# What becomes of a row whose lease ran out: tried again, or given up after the last try.
+GIVEN_BACK = (JobState.QUEUED, JobState.FAILED)
+
 
 def answer_ring(fork: str, path: str) -> None:
     """RQ's entry point for a ring."""
@@ -111,9 +114,11 @@ def _close(job: Job, started: datetime, error: Exception | None) -> None:
         .on_conflict_do_nothing()
     )
     # A lease that ran out may have given the row to another worker: only its own try may close it.
+    # Where nobody took it yet, what was done late is done all the same.
+    open_states = [JobState.RUNNING] if error else [JobState.RUNNING, *GIVEN_BACK]
     db.session.execute(
         update(Job)
-        .where(Job.id == job.id, Job.attempts == job.attempts, Job.state == JobState.RUNNING)
+        .where(Job.id == job.id, Job.attempts == job.attempts, Job.state.in_(open_states))
         .values(_outcome(job, error, now))
     )
     db.session.commit()

@@ -24,6 +24,10 @@ from webapp.core.audit import Actor, record
 from webapp.core.db import db
 
 LONGEST_REASON = 200
+BEING_ENDED = (
+    "Stripe is being asked to end this subscription just now. Try again in two minutes: by then "
+    "it has ended, or the case can be held."
+)
 
 
 def pause(case_id: int, until: datetime | None, by: Actor) -> DunningCase:
@@ -133,7 +137,10 @@ def _lock(case_id: int) -> DunningCase:
 
 
 def _take_back_end(case: DunningCase) -> None:
-    """An end that Stripe was not asked for yet is none: it comes again in its time."""
+    """An end that Stripe was not asked for yet is none: it comes again in its time.
+
+    Raises CaseHeld while Stripe is being asked: it may end, or be asked once more, all the same.
+    """
     if case.subscription is None:
         return
     kinds = [OperationKind.CANCEL, OperationKind.PAUSE]
@@ -145,6 +152,8 @@ def _take_back_end(case: DunningCase) -> None:
                 DunningStep.case_id == case.id, DunningStep.action == StepAction.END
             )
         )
+    elif operations.is_waiting(kinds, case.subscription.stripe_id, end_key(case)):
+        raise CaseHeld(BEING_ENDED)
 
 
 def _was_walled(case: DunningCase) -> bool:
