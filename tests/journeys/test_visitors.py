@@ -7,9 +7,9 @@ import uuid
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.journeys.conftest import Demo, window
+from tests.journeys.conftest import Demo, wait_for_held, window
 from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.browser
@@ -90,6 +90,18 @@ def test_the_key_in_an_address_is_not_kept(demo: Demo, page: Page) -> None:
     page.goto(f"{demo.web}/orders/status/this-is-no-good-key-but-it-could-be-one")
     rows = wait_for_events(demo, page, 1)
     assert rows[0][1] == "/orders/status/<token>"
+
+
+def test_what_is_under_way_when_the_page_changes_arrives_all_the_same(
+    demo: Demo, page: Page
+) -> None:
+    held: list[Route] = []
+    page.route("**/events/token", lambda route: route.continue_() if held else held.append(route))
+    page.goto(f"{demo.web}/products")
+    wait_for_held(page, held, 1)
+    page.goto(f"{demo.web}/cart")
+    rows = wait_for_events(demo, page, 2)
+    assert {"/products", "/cart"} <= {row[1] for row in rows}
 
 
 def test_what_breaks_in_a_browser_is_told_once_and_five_times_a_page(

@@ -98,6 +98,7 @@ function start() {
   const visitor = knowVisitor(Date.now());
   const codes = knowCodes(Date.now());
   const waiting = takeBack();
+  let underWay = [];
   const told = new Set();
   let unwanted = false;
   let submitted = false;
@@ -171,14 +172,15 @@ function start() {
     timer = undefined;
     if (sending || unwanted) return;
     sending = true;
-    const batch = takeBatch();
+    underWay = takeBatch();
     try {
-      if (batch.length) await deliver(batch);
+      if (underWay.length) await deliver(underWay);
       failures = 0;
     } catch {
       failures += 1;
-      waiting.unshift(...batch);
+      waiting.unshift(...underWay);
     }
+    underWay = [];
     sending = false;
     wake();
   }
@@ -186,6 +188,9 @@ function start() {
   // With a token everything goes now, without one it waits for this tab's next page. A form may
   // log somebody in, and then the token is none any more: so after one both is done.
   function leave() {
+    // What hasn't arrived yet goes once more: it counts once.
+    waiting.unshift(...underWay);
+    underWay = [];
     const token = recall("sessionStorage", "events-token");
     if (!token || submitted) putAway(waiting);
     while (token && waiting.length) post(takeBatch(), token).catch(() => {});
