@@ -12,6 +12,10 @@ class NotThereError(Exception):
     """The page lacks what a visitor would look for."""
 
 
+# Of two hundred who ask a small machine at once, the last one waits for all others.
+PATIENCE_SECONDS = 300
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """A form as a browser would send it: its fields with the values they stand at."""
@@ -94,7 +98,7 @@ class Browser:
         self.session.headers["User-Agent"] = "demo-visitor"
 
     def open(self, url: str, expect: int = 200) -> Page:
-        return self._page(self.session.get(url, timeout=30), expect)
+        return self._page(self.session.get(url, timeout=PATIENCE_SECONDS), expect)
 
     def submit(
         self, page: Page, form: Form, values: Mapping[str, str] | None = None, *, expect: int = 200
@@ -102,10 +106,15 @@ class Browser:
         """Send `form` of `page` with some of its values changed."""
         data = {**form.fields, **(values or {})}
         headers = {"Referer": page.url}
-        if form.method == "get":
-            answer = self.session.get(form.action, params=data, headers=headers, timeout=30)
-        else:
-            answer = self.session.post(form.action, data=data, headers=headers, timeout=30)
+        is_get = form.method == "get"
+        answer = self.session.request(
+            form.method,
+            form.action,
+            params=data if is_get else None,
+            data=None if is_get else data,
+            headers=headers,
+            timeout=PATIENCE_SECONDS,
+        )
         return self._page(answer, expect)
 
     def _page(self, answer: requests.Response, expect: int) -> Page:

@@ -229,7 +229,7 @@ class Sale:
 
     def _find_mail(self) -> dict[str, Any] | None:
         answer = requests.get(
-            f"{self.addresses.mailbox}/api/messages", params={"to": BUYER["email"]}, timeout=10
+            f"{self.addresses.mailbox}/api/messages", params={"to": BUYER["email"]}, timeout=60
         )
         found = [mail for mail in answer.json() if self.number in mail["subject"] + mail["text"]]
         if len(found) > 1:

@@ -1,11 +1,13 @@
 """Finds loopback ports and waits for what listens on them."""
 
 import contextlib
+import random
 import socket
 import time
 from collections.abc import Callable
 
 HOST = "127.0.0.1"
+BELOW_EPHEMERAL = range(12_000, 32_000)
 
 
 def is_free(port: int, host: str = HOST) -> bool:
@@ -20,13 +22,18 @@ def is_free(port: int, host: str = HOST) -> bool:
 
 
 def free_port(preferred: int | None = None) -> int:
-    """`preferred` if nobody has it, else any free port."""
+    """`preferred` if nobody has it, else any free port.
+
+    Below those that systems give to whoever asks for any: it may be long until it is used.
+    """
     if preferred and is_free(preferred):
         return preferred
+    for port in random.sample(BELOW_EPHEMERAL, 100):
+        if is_free(port):
+            return port
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    return port
+        return int(probe.getsockname()[1])
 
 
 def next_free_port(port: int, tries: int = 100) -> int:

@@ -28,6 +28,8 @@ def run(options: Namespace, began: float) -> int:
     try:
         stack.end_orphans()
         addresses = stack.start(choose_port(options.port, steps), fresh=options.fresh)
+        if not options.check:
+            show(addresses, time.monotonic() - began, stack.state.logs, steps)
         if options.ready:
             text = json.dumps(addresses.as_json(), indent=2) + "\n"
             write_atomically(options.ready, text)
@@ -35,7 +37,6 @@ def run(options: Namespace, began: float) -> int:
             steps.say()
             status = 0 if check_sale(stack, addresses) else 1
         else:
-            show(addresses, time.monotonic() - began, stack.state.logs, steps)
             stack.watch()
     except Interrupted:
         status = 130 if options.check else 0

@@ -14,7 +14,7 @@ from sandbox.mailbox.store import Envelope
 from sandbox.processes import ROOT
 
 RECEIVE = [sys.executable, "-m", "flask", "--app", "wsgi", "mail", "receive"]
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 240
 BOUNDARY = "=_mailbox"
 HEAD_BYTES = 50_000
 HARD = "550 5.1.1 The mailbox does not exist"
