@@ -11,6 +11,7 @@ import pytest
 import requests
 from flask import Flask, g
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck, settings
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
@@ -26,6 +27,11 @@ from webapp.core.queue import due_job_ids, perform
 from webapp.core.state import bind, current_fork
 from wsgi import create_app
 
+# The same examples each time, however slow the machine is.
+settings.register_profile(
+    "suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("suite")
 pytest_plugins = ["tests.services", "tests.other_apps", "tests.turns"]
 
 

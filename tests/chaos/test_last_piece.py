@@ -151,7 +151,7 @@ class Contest:
 
     def _play(self, rival: Rival, number: int, sku_id: int) -> None:
         cart = rival.fill_cart(sku_id)
-        self.gate.wait(60)
+        self.gate.wait(300)
         outcome = rival.press_pay(cart)
         self.outcomes[number].append(outcome)
         if isinstance(outcome, str):

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from redis import Redis
 
 from sandbox.ports import free_port
@@ -152,7 +153,7 @@ def demo_on(state: Path, settings: Mapping[str, str]) -> Iterator[Demo]:
         yield Demo(json.loads(ready.read_text()), state / "state")
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(300)
 
 
 def clock_file(state: Path) -> Path:
@@ -215,6 +216,14 @@ def watch(page: Page) -> list[str]:
         ),
     )
     return wrong
+
+
+def wait_for_held(page: Page, held: list[Route], count: int) -> None:
+    """Wait until ``count`` of the page's questions are held back."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while len(held) < count:
+        assert time.monotonic() < deadline, f"{len(held)} questions, not {count}"
+        page.wait_for_timeout(50)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from sandbox.seed import STAFF_EMAIL
 from tests.journeys.conftest import Demo, fill_in, window
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.browser,
@@ -86,11 +87,12 @@ def test_a_guests_order_is_in_the_account_once_the_address_is_verified(
 
     verify(page, demo, email)
     order = page.get_by_role("link", name=f"Order {number}")
-    for _ in range(20):
+
+    def is_there() -> bool:
         page.goto(f"{demo.web}/account/orders")
-        if order.count():
-            break
-        page.wait_for_timeout(250)
+        return order.count() > 0
+
+    eventually(is_there, "the order in the account")
     order.click()
     expect(page).to_have_url(f"{demo.web}/account/orders/{number}")
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Order {number}")

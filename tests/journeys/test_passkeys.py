@@ -14,8 +14,8 @@ import pyotp
 import pytest
 from playwright.sync_api import CDPSession, Page, Route, expect
 
-from tests.journeys.conftest import Demo
-from tests.waiting import PATIENCE_SECONDS, eventually
+from tests.journeys.conftest import Demo, wait_for_held
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.browser,
@@ -120,13 +120,6 @@ def log_in(page: Page, demo: Demo, email: str) -> None:
     page.get_by_role("button", name="Sign in", exact=True).click()
 
 
-def wait_for(page: Page, held: list[Route], count: int) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while len(held) < count:
-        assert time.monotonic() < deadline, f"{len(held)} questions, not {count}"
-        page.wait_for_timeout(50)
-
-
 def add_passkey(page: Page, name: str) -> None:
     page.get_by_role("link", name="Add a passkey").click()
     page.get_by_label("Name").fill(name)
@@ -210,9 +203,9 @@ def test_a_button_pressed_before_the_fields_offer_is_ready_goes_first(
     page.goto("about:blank")  # The page one logs out to asks as well.
     page.route("**/login/passkey/options", hold)
     page.goto(f"{demo.web}/login?next=/account/security")
-    wait_for(page, held, 1)
+    wait_for_held(page, held, 1)
     page.get_by_role("button", name="Sign in with a passkey").click()
-    wait_for(page, held, 2)
+    wait_for_held(page, held, 2)
     field, button = held
     field.continue_()
     page.wait_for_timeout(500)
@@ -265,12 +258,12 @@ def test_an_authenticator_app_and_a_recovery_code(demo: Demo, page: Page, device
     expect(page.get_by_text("10 of 10 left")).to_be_visible()
     demo.wait_for_mail(email, "locks of your account")
 
-    for code, inside in ((shown, False), (app.at(time.time() + 30), True)):
+    for inside in (False, True):
         log_out(page, demo)
         log_in(page, demo, email)
         expect(page.get_by_role("heading", name="One more step")).to_be_visible()
         assert fits(page)
-        page.get_by_label("Code").fill(code)
+        page.get_by_label("Code").fill(app.at(time.time() + 30) if inside else shown)
         page.get_by_role("button", name="Go on").click()
         if inside:
             expect(page).to_have_url(f"{demo.web}/account/security")

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.journeys.conftest import Demo
+from tests.journeys.conftest import Demo, wait_for_held
 
 pytestmark = pytest.mark.browser
 
@@ -18,6 +18,7 @@ def test_a_filter_chosen_before_the_script_came_counts(demo: Demo, owner: Page) 
     owner.goto(f"{demo.web}/admin/orders/", wait_until="commit")
     owner.get_by_label("Status", exact=True).select_option(index=1)
 
+    wait_for_held(owner, held, 1)
     owner.wait_for_timeout(600)
     assert "?" not in owner.url
     held[0].continue_()

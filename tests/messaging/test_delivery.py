@@ -127,14 +127,14 @@ def test_silence_after_the_end_is_unknown_and_stays_so(
 def test_a_server_that_never_answers(
     mail_id: int, sink: Sink, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines, "COMMAND_SECONDS", 0.1)
-    monkeypatch.setattr(lines, "END_SECONDS", 0.1)
     if step == "RCPT":
+        monkeypatch.setattr(lines, "COMMAND_SECONDS", 0.1)
         sink.cue("RCPT", STALL)
         with pytest.raises(RetryLater):
             deliver(mail_id)
         assert state_of(mail_id) is MailState.PENDING
     else:
+        monkeypatch.setattr(lines, "END_SECONDS", 0.1)
         sink.cue("BODY", STALL)
         deliver(mail_id)
         assert state_of(mail_id) is MailState.UNKNOWN

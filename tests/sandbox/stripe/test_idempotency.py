@@ -4,9 +4,11 @@ import threading
 from typing import Any
 
 import pytest
+import requests
 import stripe
 
 from tests.sandbox.stripe.desk import Shop, line
+from tests.waiting import eventually
 
 COUPON = {"percent_off": "10"}
 
@@ -93,13 +95,13 @@ def test_a_declined_payment_is_remembered_with_its_traces(shop: Shop) -> None:
 
 
 def test_a_key_that_is_in_use_is_a_conflict(own: Shop) -> None:
-    own.control("fail", route="POST /v1/coupons", status="slow", seconds=0.6)
+    own.control("fail", route="POST /v1/coupons", status="slow", seconds=50)
     answers: list[Any] = []
     slow = threading.Thread(target=lambda: answers.append(create(own, "k1")))
     slow.start()
-    while not own.api.coupons.list().data:
-        pass
+    eventually(lambda: own.api.coupons.list().data, "the effect")
     conflict = create(own, "k1")
+    requests.delete(f"{own.sandbox.url}/_sandbox/fail", timeout=60)
     slow.join()
     assert conflict.status_code == 409
     assert conflict.json()["error"]["code"] == "idempotency_key_in_use"
