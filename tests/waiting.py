@@ -11,14 +11,17 @@ Seen = TypeVar("Seen")
 
 
 def eventually(
-    look: Callable[[], Seen | None], what: str, seconds: float = PATIENCE_SECONDS
+    look: Callable[[], Seen | None],
+    what: str,
+    seconds: float = PATIENCE_SECONDS,
+    pause: float = 0.02,
 ) -> Seen:
     """Return the first thing ``look`` sees; fails with ``what`` when it never comes."""
     deadline = time.monotonic() + seconds
     while not (seen := look()):
         if time.monotonic() > deadline:
             raise AssertionError(f"{what}: not within {seconds:.0f} s")
-        time.sleep(0.02)
+        time.sleep(pause)
     return seen
 
 

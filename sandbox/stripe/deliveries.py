@@ -99,7 +99,7 @@ def post(url: str, body: bytes, headers: dict[str, str], timeout: float) -> int:
 class Courier:
     """Sends what the table `deliveries` holds; the table outlives the process."""
 
-    def __init__(self, store: Store, retry_base: float = 1.0, timeout: float = 60.0) -> None:
+    def __init__(self, store: Store, retry_base: float = 1.0, timeout: float = 10.0) -> None:
         self.store = store
         self.retry_base = retry_base
         self.timeout = timeout

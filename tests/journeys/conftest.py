@@ -33,6 +33,8 @@ FLAGS = [
     "--disable-sync",
 ]
 START_SECONDS = 600
+# Each look costs a connection, and the demo needs the processor.
+PAUSE = 0.1
 CALL = """
 INSERT INTO job (path, args, queue, state, attempts, max_attempts, run_at, deadline_at, created_at)
 VALUES (%s, '[]', 'critical', 'queued', 0, 8, now(), now(), now())
@@ -99,7 +101,7 @@ class Demo:
             about = [mail for mail in self.mails(to) if subject.lower() in mail["subject"].lower()]
             return about[0] if about else None
 
-        return eventually(look, f"a mail about {subject!r}")
+        return eventually(look, f"a mail about {subject!r}", pause=PAUSE)
 
     def sql(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Run a statement on the shop's own database."""
@@ -110,7 +112,7 @@ class Demo:
 
     def wait_until(self, question: str, *values: object) -> None:
         """Return as soon as the database says yes."""
-        eventually(lambda: self.sql(question, *values)[0][0], question)
+        eventually(lambda: self.sql(question, *values)[0][0], question, pause=PAUSE)
 
     def call(self, path: str) -> None:
         """Have the worker do now what the clock would call for later."""
@@ -149,7 +151,7 @@ def demo_on(state: Path, settings: Mapping[str, str]) -> Iterator[Demo]:
             command, cwd=ROOT, env=os.environ | settings, stdout=output, stderr=output
         )
     try:
-        eventually(is_ready, "the demo's ready file", START_SECONDS)
+        eventually(is_ready, "the demo's ready file", START_SECONDS, PAUSE)
         yield Demo(json.loads(ready.read_text()), state / "state")
     finally:
         process.terminate()

@@ -77,7 +77,7 @@ def link_in_mail(demo: Demo, to: str, part: str) -> str:
         found = re.search(rf"http://\S+{part}\S+", texts)
         return found.group() if found else None
 
-    return eventually(look, f"a mail with {part}")
+    return eventually(look, f"a mail with {part}", pause=0.1)
 
 
 def register(page: Page, demo: Demo) -> str:
