@@ -116,8 +116,8 @@ def left_behind(home: Path) -> list[int]:
 
 
 def assert_nothing_left(home: Path, ports: list[int]) -> None:
-    assert wait_until(lambda: not left_behind(home), 60), left_behind(home)
-    assert wait_until(lambda: not any(map(answers, ports)), 60)
+    assert wait_until(lambda: not left_behind(home), 20), left_behind(home)
+    assert wait_until(lambda: not any(map(answers, ports)), 20)
     assert not (home / "ready.json").exists()
     names = {path.name for path in (home / "state").iterdir()}
     assert not names & {"lock", "processes.json", "demo.env"}

@@ -49,7 +49,7 @@ def start(folder: Path) -> Mailbox:
 
 def stop(mailbox: Mailbox) -> None:
     mailbox.process.terminate()
-    assert mailbox.process.wait(60) == 0
+    assert mailbox.process.wait(10) == 0
 
 
 @pytest.fixture(scope="module")

@@ -121,7 +121,7 @@ def test_the_next_start_succeeds_after_its_owner_was_killed(folder: Path) -> Non
     server.start()
     try:
         assert server.pid != orphan
-        assert wait_for_exit(orphan, 60)
+        assert wait_for_exit(orphan, 1)
     finally:
         server.stop()
 
@@ -131,7 +131,7 @@ def test_the_server_dies_with_its_owner(folder: Path) -> None:
     owner, orphan = own_in_another_process(folder)
     owner.kill()
     owner.wait()
-    assert wait_for_exit(orphan, 60)
+    assert wait_for_exit(orphan, 15)
 
 
 def test_stopping_leaves_no_process_port_or_lock(folder: Path) -> None:
@@ -140,7 +140,7 @@ def test_stopping_leaves_no_process_port_or_lock(folder: Path) -> None:
     pid, port = server.pid, server.address.port
     assert port and answers(port)
     server.stop()
-    assert wait_until(lambda: not psutil.pid_exists(pid), 60)
+    assert wait_until(lambda: not psutil.pid_exists(pid), 1)
     assert not answers(port)
     assert not (folder / "lock").exists()
     assert not (folder / "data" / "postmaster.pid").exists()

@@ -60,7 +60,7 @@ def test_a_childs_children_end_with_it(tmp_path: Path) -> None:
     assert wait_until(lambda: child.last_words().isdigit(), 60)
     grandchild = int(child.last_words())
     child.stop()
-    assert wait_for_exit(grandchild, 60)
+    assert wait_for_exit(grandchild, 5)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of a parent's death")
@@ -72,7 +72,7 @@ def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
     child = int(parent.stdout.readline())
     parent.kill()
     parent.wait()
-    assert wait_for_exit(child, 60)
+    assert wait_for_exit(child, 10)
 
 
 def test_the_next_start_ends_what_was_recorded_or_marked(tmp_path: Path) -> None:
