@@ -15,6 +15,7 @@ from tests.admin.conftest import DOOR, Enter, act, counting, make_order
 from tests.admin.people import add_consent, member_of
 from tests.admin.rows import add_mail
 from tests.factories.people import browser_of, make_user, passkey_of
+from tests.plans import measure
 from webapp.accounts.models import (
     Address,
     IdentityProvider,
@@ -134,6 +135,7 @@ def test_a_hundred_thousand_members_turn_page_by_page_by_an_index(
     assert len(few) <= DOOR + 6, "\n".join(few.statements)
     assert len(names(owner.get("/admin/members/?sort=1&desc=1").text)) == 50
     listed = next(each for each in few.statements if "OFFSET" in each)
+    measure(session)
     session.execute(text("SET LOCAL enable_seqscan = off"))
     values = dict.fromkeys(re.findall(r"%\((\w+)\)s", listed), 50)
     raw = session.connection().exec_driver_sql(f"EXPLAIN {listed}", values)

@@ -2,8 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, select
 
+from tests.plans import measure
 from webapp.accounts.models import Member, User
 from webapp.core import clock
 from webapp.core.db import db
@@ -47,7 +48,7 @@ def make_orders(
     )
     db.session.commit()
     if count > 100:
-        db.session.execute(text('ANALYZE "order", order_sku'))
+        measure(db.session())
     return sorted(number for _, number in made)
 
 

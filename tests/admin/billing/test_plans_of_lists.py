@@ -6,7 +6,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
 from tests.factories.billing import make_plan, make_policy
-from tests.plans import explained
+from tests.plans import explained, measure
 
 # Enough for Postgres to choose as it does for a hundred thousand, and filled in seconds.
 MANY = 20_000
@@ -53,6 +53,7 @@ def crowd(session: Session) -> Session:
         session.execute(text(f"ANALYZE {table}"))
     session.execute(text("RESET statement_timeout"))
     session.commit()
+    measure(session)
     return session
 
 

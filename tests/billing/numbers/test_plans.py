@@ -5,7 +5,7 @@ from datetime import date
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from tests.plans import explained
+from tests.plans import explained, measure
 from webapp.billing.queries.numbers import Span
 from webapp.billing.queries.numbers.flows import list_flows, standing_of
 from webapp.billing.services.idling import mark_idle
@@ -34,7 +34,7 @@ def test_points_that_repeat_the_one_before_are_passed_by(session: Session) -> No
     unmarked = list_flows(SPAN)
     marked = mark_idle([f"sub_{number}" for number in range(1, 61)])
     assert marked == 60 * 199
-    session.execute(text("ANALYZE subscription_point"))
+    measure(session)
     with explained(session.connection(), "FROM subscription_point") as plans:
         flows = list_flows(SPAN)
     assert len(plans) == 2  # crowded seconds, and the movements
@@ -47,7 +47,7 @@ def test_points_that_repeat_the_one_before_are_passed_by(session: Session) -> No
 
 def test_marking_reads_the_points_of_its_subscriptions_alone(session: Session) -> None:
     fill(session, 1000, 10)
-    session.execute(text("ANALYZE subscription_point"))
+    measure(session)
     with explained(session.connection(), "UPDATE subscription_point") as plans:
         assert mark_idle(["sub_7"]) == 9
         assert mark_idle(["sub_7"]) == 0

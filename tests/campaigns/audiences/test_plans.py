@@ -8,6 +8,7 @@ from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 from tests.campaigns.audiences.conftest import Town
+from tests.plans import measure
 from webapp.campaigns.models import EmailType
 from webapp.campaigns.services.audiences import (
     count_people,
@@ -34,7 +35,7 @@ def history(session: Session, town: Town) -> Town:
         """),
         {"a": town.mail_a.id, "b": town.mail_b.id, "rows": ROWS},
     )
-    session.execute(text("ANALYZE email_recipient, mail_consent, prospect"))
+    measure(session)
     return town
 
 

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Insert, func, insert, select, text, update
+from sqlalchemy import Insert, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from tests.campaigns.audiences.conftest import WILLING, Town, address_of, ago, say
 from tests.factories.emails import recipient_of
-from tests.plans import explained
+from tests.plans import explained, measure
 from webapp.accounts.models import Prospect, ProspectSource
 from webapp.campaigns.errors import NoSuchEmail, WrongEmailState
 from webapp.campaigns.models import (
@@ -244,7 +244,7 @@ def test_thousands_just_gathered_are_not_looked_through_once_for_each(session: S
     """The statistics know nothing of them yet, and a plan for one recipient takes minutes."""
     make_crowd(session, 1500)
     populate(make_ready(session).id)
-    session.execute(text("ANALYZE email_recipient, prospect"))
+    measure(session)
     email = make_ready(session, in_recipients_zone=True)
     populate(email.id)
     about = ("UPDATE email_recipient", "DELETE FROM email_recipient")

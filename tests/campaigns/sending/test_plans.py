@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from tests.campaigns.sending.conftest import let_want
 from tests.factories.emails import make_frozen
-from tests.plans import explained
+from tests.plans import explained, measure
 from webapp.campaigns.models import Email, EmailState
 from webapp.campaigns.services.sending import leases
 from webapp.messaging.models import MailTopic
@@ -34,7 +34,7 @@ def test_a_lease_of_a_mail_newer_than_the_statistics_is_found_by_its_key(
 ) -> None:
     """The planner expects one row of it, and would compare each of a lease with all of them."""
     fill(session, make_frozen(state=EmailState.SENT), "sent")
-    session.execute(text("ANALYZE email_recipient"))
+    measure(session)
     email = make_frozen()
     fill(session, email, "pending")
     let_want([f"reader{number}@example.com" for number in range(1, 4)])
