@@ -27,6 +27,7 @@ def fill(session: Session, subscriptions: int, points: int) -> None:
         """),
         {"subscriptions": subscriptions, "points": points},
     )
+    measure(session)
 
 
 def test_points_that_repeat_the_one_before_are_passed_by(session: Session) -> None:
@@ -47,7 +48,6 @@ def test_points_that_repeat_the_one_before_are_passed_by(session: Session) -> No
 
 def test_marking_reads_the_points_of_its_subscriptions_alone(session: Session) -> None:
     fill(session, 1000, 10)
-    measure(session)
     with explained(session.connection(), "UPDATE subscription_point") as plans:
         assert mark_idle(["sub_7"]) == 9
         assert mark_idle(["sub_7"]) == 0
