@@ -113,9 +113,9 @@ def _match(claim: Report, source: ReportSource) -> Match | None:
     at = bouncing.believable(claim.at)
     for code in claim.codes:
         if email := bouncing.recipient_of(code):
-            return Match(email, code)
+            return Match(email, code, at)
         if email := campaign_bouncing.note_bounce(code, claim.kind, at):
-            return Match(email, code.lower())
+            return Match(email, code.lower(), at)
     # Anybody can write a mail; what a provider signed may be believed without a code.
     if source is ReportSource.MAIL or not claim.email:
         return None
@@ -123,7 +123,7 @@ def _match(claim: Report, source: ReportSource) -> Match | None:
     wrote = bouncing.has_written_to(claim.email) or campaign_bouncing.has_written_to(
         claim.email, lately
     )
-    return Match(claim.email, None) if wrote else None
+    return Match(claim.email, None, at) if wrote else None
 
 
 def confirm_subscription(url: str) -> None:

@@ -124,7 +124,8 @@ def test_a_complaint_ends_what_one_may_do_without(email: Email) -> None:
 
 
 def test_the_same_report_counts_once(email: Email) -> None:
-    once = report("postfix-unknown-user", bobs_code(email))
+    # Of a time that can't be, ours counts: one moment, wherever it is written.
+    once = report("postfix-unknown-user", bobs_code(email)).replace(b"2026", b"2001")
     other_words = report("exim-dsn", bobs_code(email))
     assert len(come_in(once, once, other_words)) == 2
     first = recipient_of(email, BOB).bounced_at

@@ -48,11 +48,13 @@ _SOURCES = {
 class Match:
     """The mail of ours that a report is about, by the address it went to.
 
-    No ``code``: a provider that signed its report named an address that we wrote to.
+    No ``code``: a provider that signed its report named an address that we wrote to. ``at`` is
+    when it happened, as the mail was told.
     """
 
     email: str
     code: str | None
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ def _row(report: Report, match: Match | None, source: ReportSource) -> dict[str,
         "status": report.status,
         "diagnostic": report.diagnostic,
         "source": source.value,
-        "at": believable(report.at),
+        "at": match.at if match else believable(report.at),
     }
 
 
