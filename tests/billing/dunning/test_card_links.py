@@ -85,7 +85,10 @@ def debtor(app: Flask, client: FlaskClient, stripe_desk: StripeDesk) -> Iterator
     alice = make_subscriber(stripe_desk, put_at_stripe(stripe_desk, make_plan()))
     subscription = alice.subscribe()
     alice.give_card(EMPTY_CARD)
-    stripe_desk.control("clock", advance=33 * 86_400)
+    renewal = stripe_desk.client.v1.subscriptions.retrieve(subscription)["items"].data[0]
+    # Two days on, however long this month is: a later mail would be due with the first.
+    two_days_on = renewal.current_period_end + 2 * 86_400 - int(later(stripe_desk).timestamp())
+    stripe_desk.control("clock", advance=two_days_on)
     with clock.frozen(later(stripe_desk)):
         sync_now(Ref(RefKind.SUBSCRIPTION, subscription), *_invoices(alice))
         db.session.commit()
