@@ -91,11 +91,15 @@ def read_select(
 
 
 class Browser:
-    """Keeps cookies and follows redirects."""
+    """Keeps cookies and follows redirects.
+
+    It keeps no connection: a server may hang up on an idle one in the very moment of the next
+    request. People's browsers then ask again, also for a form; requests doesn't.
+    """
 
     def __init__(self) -> None:
         self.session = requests.Session()
-        self.session.headers["User-Agent"] = "demo-visitor"
+        self.session.headers.update({"User-Agent": "demo-visitor", "Connection": "close"})
 
     def open(self, url: str, expect: int = 200) -> Page:
         return self._page(self.session.get(url, timeout=PATIENCE_SECONDS), expect)

@@ -1,12 +1,16 @@
 """The demo's visitor fills in forms as a browser without JavaScript would."""
 
+import threading
+from http.server import BaseHTTPRequestHandler
+
 import pytest
 from selectolax.lexbor import LexborHTMLParser
 
-from sandbox.browser import NotThereError, Page
+from sandbox.browser import Browser, NotThereError, Page
 from sandbox.check import count_catalogue
 from sandbox.procfile import read_procfile, shell_command
 from sandbox.seed import FORKS
+from tests.listening import RoomyServer
 
 HTML = """
 <h1>A <b>shirt</b></h1><a href="/products/shirt">one</a><a href="/products/shirt#x">two</a>
@@ -49,6 +53,35 @@ def test_a_missing_form_is_told_with_what_the_page_says() -> None:
 def test_links_and_heading() -> None:
     assert page().heading == "A shirt"
     assert page().links("/products/")[0] == "http://shop.example/products/shirt"
+
+
+def test_every_page_comes_over_a_connection_of_its_own() -> None:
+    callers = []
+
+    class Shop(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            callers.append(self.client_address)
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = HTML.encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with RoomyServer(("127.0.0.1", 0), Shop) as shop:
+        threading.Thread(target=shop.serve_forever, daemon=True).start()
+        browser = Browser()
+        page = browser.open(f"http://127.0.0.1:{shop.server_port}/")
+        browser.submit(page, page.form("/cart/add"))
+        shop.shutdown()
+    assert len(set(callers)) == 2
 
 
 def test_the_catalogues_are_the_real_ones() -> None:
