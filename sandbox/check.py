@@ -260,7 +260,7 @@ class Sale:
             env={**self.stack.environment(), **env},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=2 * PATIENCE_SECONDS,
         )
 
     def _until(self, look: Callable[[], Seen | None], what: str) -> Seen:

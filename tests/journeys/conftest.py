@@ -130,7 +130,7 @@ class Demo:
             env=os.environ | plain | {"CLOCK_OFFSET_FILE": str(self.clock_file)},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE_SECONDS * 2,
             check=False,
         )
 

@@ -120,7 +120,7 @@ def test_the_process_says_when_it_is_ready_and_survives_a_kill(tmp_path: Path, e
         assert ear.types[-1] == "checkout.session.expired"
         assert len(api.webhook_endpoints.list().data) == 1
         running.send_signal(signal.SIGTERM)
-        assert running.wait(timeout=5) == 0
+        assert running.wait(timeout=60) == 0
 
 
 def client_of_url(url: str) -> Any:
