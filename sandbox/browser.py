@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urljoin
 
 import requests
@@ -93,35 +94,35 @@ def read_select(
 class Browser:
     """Keeps cookies and follows redirects.
 
-    It keeps no connection: a server may hang up on an idle one in the very moment of the next
-    request. People's browsers then ask again, also for a form; requests doesn't.
+    It keeps no connection from page to page: a server may hang up on an idle one in the very
+    moment of the next request. People's browsers then ask again, also for a form; requests doesn't.
     """
 
     def __init__(self) -> None:
         self.session = requests.Session()
-        self.session.headers.update({"User-Agent": "demo-visitor", "Connection": "close"})
+        self.session.headers["User-Agent"] = "demo-visitor"
 
     def open(self, url: str, expect: int = 200) -> Page:
-        return self._page(self.session.get(url, timeout=PATIENCE_SECONDS), expect)
+        return self._page(expect, "get", url)
 
     def submit(
         self, page: Page, form: Form, values: Mapping[str, str] | None = None, *, expect: int = 200
     ) -> Page:
         """Send `form` of `page` with some of its values changed."""
         data = {**form.fields, **(values or {})}
-        headers = {"Referer": page.url}
         is_get = form.method == "get"
-        answer = self.session.request(
+        return self._page(
+            expect,
             form.method,
             form.action,
             params=data if is_get else None,
             data=None if is_get else data,
-            headers=headers,
-            timeout=PATIENCE_SECONDS,
+            headers={"Referer": page.url},
         )
-        return self._page(answer, expect)
 
-    def _page(self, answer: requests.Response, expect: int) -> Page:
+    def _page(self, expect: int, method: str, url: str, **sent: Any) -> Page:
+        with self.session:  # the end of which closes its connections; it may be used again
+            answer = self.session.request(method, url, timeout=PATIENCE_SECONDS, **sent)
         page = Page(answer.url, answer.status_code, LexborHTMLParser(answer.text))
         if answer.status_code != expect:
             raise NotThereError(f"{answer.url} answered {answer.status_code}: {page.text[:300]}")

@@ -109,6 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
             f"Content-Length: {len(response.body)}",
             *(f"{name}: {value}" for name, value in response.headers.items()),
         ]
+        if self.close_connection:
+            lines.append("Connection: close")
         body = b"" if self.command == "HEAD" else response.body
         self.wfile.write("\r\n".join(lines).encode("latin-1", "replace") + b"\r\n\r\n" + body)
         self.wfile.flush()

@@ -153,3 +153,9 @@ def test_unknown_control_addresses_are_told(shop: Shop) -> None:
     assert answer.status_code == 404
     broken = requests.post(f"{shop.sandbox.url}/_sandbox/chaos", data="{", timeout=60)
     assert broken.status_code == 400
+
+
+def test_who_asks_for_the_end_of_the_connection_is_told_of_it(shop: Shop) -> None:
+    answer = requests.get(shop.sandbox.url, headers={"Connection": "close"}, timeout=60)
+    assert answer.headers["Connection"] == "close"
+    assert "Connection" not in requests.get(shop.sandbox.url, timeout=60).headers
