@@ -47,8 +47,8 @@ def main() -> None:
 
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev clock-run", description=__doc__)
-    parser.add_argument("--customers", type=int, default=200, metavar="N")
-    parser.add_argument("--days", type=int, default=400, metavar="N")
+    parser.add_argument("--customers", type=_one_or_more, default=200, metavar="N")
+    parser.add_argument("--days", type=_one_or_more, default=400, metavar="N")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     parser.add_argument("--json", type=absolute, metavar="FILE", help="the report as JSON")
     parser.add_argument(
@@ -63,6 +63,12 @@ def read_options() -> argparse.Namespace:
     )
     parser.add_argument("--state", type=absolute, metavar="DIR", help="kept afterwards")
     return parser.parse_args()
+
+
+def _one_or_more(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 on.")
+    return int(text)
 
 
 if __name__ == "__main__":

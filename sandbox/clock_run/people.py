@@ -1,9 +1,10 @@
 """Who comes to the shop, and what will happen to each of them: drawn once, from a seed."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
+from itertools import count
 
 GOOD_CARD = "4242424242424242"
 ATTACHES_THEN_FAILS = "4000000000000341"
@@ -173,4 +174,13 @@ def _wishes(chance: random.Random, stays: int) -> tuple[Wish, ...]:
             found.append(Wish(day + chance.randint(35, 80), Want.RETURN))
     if chance.random() < 0.3:
         found.append(Wish(chance.randint(40, 200), Want.RETURN))
-    return tuple(sorted(found, key=lambda wish: wish.day))
+    return _one_a_day(found)
+
+
+def _one_a_day(wishes: list[Wish]) -> tuple[Wish, ...]:
+    """What somebody did is known everywhere at the day's end: their next wish waits for that."""
+    days: dict[int, Wish] = {}
+    for wish in wishes:
+        day = next(day for day in count(wish.day) if day not in days)
+        days[day] = replace(wish, day=day)
+    return tuple(days[day] for day in sorted(days))
